@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# Installs what handoff needs on Debian 12 or 13: Debian packages, and a virtual environment in .venv.
+#
+#   deploy/install.sh            everything, the tools for tests, demo and measurements included (--dev)
+#   deploy/install.sh --runtime  only what `handoff up` needs
+#
+# Only what is missing is installed; where nothing is missing it does nothing, fast and without network. No system
+# service is started, and the services of newly installed packages stay off at boot: handoff starts its own. Packages
+# need root: sudo is used where the user is not root.
+set -euo pipefail
+
+runtime_packages=(
+  kamailio kamailio-python3-modules kamailio-extra-modules kamailio-tls-modules
+  kamailio-utils-modules kamailio-json-modules kamailio-redis-modules
+  rtpengine-daemon redis-server espeak-ng python3-venv
+)
+# prometheus for its promtool, baresip and SIPp as phones, the rest to look at what they sent.
+dev_packages=(sip-tester baresip-core prometheus tshark tcpdump ffmpeg curl procps iproute2 shellcheck)
+services=(kamailio rtpengine-daemon redis-server prometheus)
+
+policy=/usr/sbin/policy-rc.d
+policy_kept=$policy.kept-by-handoff
+policy_mark='# handoff: no services while packages are installed'
+lock=/run/lock/handoff-install.lock
+
+say() { printf 'handoff: %s\n' "$*"; }
+die() {
+  printf 'handoff: %s\n' "$*" >&2
+  exit 1
+}
+
+# Prints those of the given packages that are not installed.
+missing_packages() {
+  local have
+  have=$(dpkg-query -W -f '${Package}=${db:Status-Status}\n' "$@" 2>/dev/null || true)
+  local package
+  for package in "$@"; do
+    grep -qxF "$package=installed" <<<"$have" || printf '%s\n' "$package"
+  done
+}
+
+# Puts back the policy that was there before us, also after a run that was killed.
+restore_policy() {
+  if [[ -f $policy ]] && grep -qxF "$policy_mark" "$policy"; then rm -f "$policy"; fi
+  if [[ -e $policy_kept || -L $policy_kept ]]; then mv -fT "$policy_kept" "$policy"; fi
+}
+
+forbid_services() {
+  restore_policy
+  if [[ -e $policy || -L $policy ]]; then mv -T "$policy" "$policy_kept"; fi
+  printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" >"$policy"
+  chmod 755 "$policy"
+}
+
+# Runs a command, quietly: what it prints is shown only when it fails.
+quietly() {
+  local output
+  output=$(mktemp)
+  if "$@" >"$output" 2>&1 </dev/null; then
+    rm -f "$output"
+  else
+    tail -n 30 "$output" >&2
+    rm -f "$output"
+    return 1
+  fi
+}
+
+# The part that runs as root.
+install_packages() {
+  exec 9>"$lock"
+  flock 9
+  trap restore_policy EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  forbid_services
+  local service new_services=()
+  for service in "${services[@]}"; do
+    if [[ " $* " == *" $service "* ]]; then new_services+=("$service"); fi
+  done
+  export DEBIAN_FRONTEND=noninteractive
+  local apt=(apt-get -o DPkg::Lock::Timeout=300 -q)
+  # An old list is better than none: installing tells whether it was enough.
+  quietly "${apt[@]}" update || say "apt-get update failed; trying with the package lists at hand."
+  quietly "${apt[@]}" install --yes --no-install-recommends "$@" ||
+    die "apt-get could not install $*; its last words are above."
+  for service in "${new_services[@]}"; do
+    # Without systemd, as in a container, nothing starts at boot anyway.
+    quietly systemctl disable "$service" 2>/dev/null || true
+  done
+}
+
+ensure_packages() {
+  if ! command -v apt-get dpkg-query >/dev/null || ! grep -qE '^ID(_LIKE)?=.*\bdebian\b' /etc/os-release; then
+    die "this is not Debian: install the packages that deploy/install.sh names by hand."
+  fi
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  if ((${#missing[@]} == 0)); then return; fi
+  if ((EUID == 0)); then
+    say "installing Debian packages: ${missing[*]}"
+    "$BASH" "$script" --packages "${missing[@]}"
+  elif command -v sudo >/dev/null; then
+    say "installing Debian packages with sudo: ${missing[*]}"
+    sudo -- "$BASH" "$script" --packages "${missing[@]}"
+  else
+    die "missing are ${missing[*]}: run deploy/install.sh as root once, or install sudo."
+  fi
+}
+
+# Makes or updates .venv. The stamp says for what it was made: another Python or place makes it anew.
+ensure_venv() {
+  local extras=$1 venv=$root/.venv python made_for
+  local stamp=$venv/.handoff-installed
+  python=$(readlink -f /usr/bin/python3)
+  made_for="$python $root"
+  if venv_is_current; then return; fi
+  exec 8<"$script"
+  flock 8
+  # Another run may have done it while this one waited.
+  if venv_is_current; then return; fi
+  if [[ -e $stamp && $(head -n 1 "$stamp") != "$made_for" ]]; then rm -rf "$venv"; fi
+  say "installing Python packages into .venv"
+  # Kamailio embeds Debian's Python, so the environment must be made with that one.
+  if [[ ! -x $venv/bin/pip ]]; then
+    quietly /usr/bin/python3 -m venv --clear "$venv" || die "/usr/bin/python3 could not make the environment $venv."
+  fi
+  local what=$root
+  if [[ $extras == dev ]]; then what+='[dev]'; fi
+  quietly "$venv/bin/pip" install --quiet --no-input --disable-pip-version-check -e "$what" ||
+    die "pip could not install the Python packages; its last words are above."
+  printf '%s\n%s\n' "$made_for" "$extras" >"$stamp"
+}
+
+venv_is_current() {
+  [[ -e $stamp && ! $root/pyproject.toml -nt $stamp ]] || return 1
+  local lines
+  mapfile -t lines <"$stamp"
+  [[ ${lines[0]} == "$made_for" && (${lines[1]} == dev || ${lines[1]} == "$extras") ]]
+}
+
+script=$(readlink -f "${BASH_SOURCE[0]}")
+root=$(dirname "$(dirname "$script")")
+case ${1:---dev} in
+  --packages) # the script calls itself so, as root
+    shift
+    install_packages "$@"
+    ;;
+  --runtime)
+    ensure_packages "${runtime_packages[@]}"
+    ensure_venv runtime
+    ;;
+  --dev)
+    ensure_packages "${runtime_packages[@]}" "${dev_packages[@]}"
+    ensure_venv dev
+    ;;
+  *) die "usage: deploy/install.sh [--runtime | --dev]" ;;
+esac
