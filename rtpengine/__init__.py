@@ -1,0 +1,69 @@
+"""How to talk to rtpengine: typed commands and replies over its ng protocol.
+
+`commands` and `replies` are values, `exchange` the protocol without I/O, `client` one node over UDP, `pool` all nodes,
+`fake` an rtpengine in memory for tests.
+"""
+
+from rtpengine.client import Client
+from rtpengine.commands import (
+    Answer,
+    BlockMedia,
+    Codecs,
+    Command,
+    Delete,
+    Offer,
+    Ping,
+    PlayMedia,
+    Query,
+    StopMedia,
+    UnblockMedia,
+)
+from rtpengine.errors import (
+    BadAddress,
+    BadReply,
+    CommandRefused,
+    DeadlineExceeded,
+    NodeFailed,
+    NodeUnreachable,
+    NoNodeAvailable,
+    RtpengineError,
+    UnknownNode,
+)
+from rtpengine.fake import FakeRtpengine
+from rtpengine.pool import MediaPool, Pool
+from rtpengine.replies import CallQueried, Done, MediaPlayed, PartyMedia, Pong, Reply, SdpReply, Stream
+
+__all__ = [
+    "Answer",
+    "BadAddress",
+    "BadReply",
+    "BlockMedia",
+    "CallQueried",
+    "Client",
+    "Codecs",
+    "Command",
+    "CommandRefused",
+    "DeadlineExceeded",
+    "Delete",
+    "Done",
+    "FakeRtpengine",
+    "MediaPlayed",
+    "MediaPool",
+    "NoNodeAvailable",
+    "NodeFailed",
+    "NodeUnreachable",
+    "Offer",
+    "PartyMedia",
+    "Ping",
+    "PlayMedia",
+    "Pong",
+    "Pool",
+    "Query",
+    "Reply",
+    "RtpengineError",
+    "SdpReply",
+    "StopMedia",
+    "Stream",
+    "UnblockMedia",
+    "UnknownNode",
+]

@@ -1,0 +1,274 @@
+"""What rtpengine can be told, as values that turn themselves into the dictionaries of the ng protocol.
+
+A call is known by its `call_id`, a party of it by its tag (`from_tag`, `to_tag`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from rtpengine.errors import BadReply, CommandRefused
+from rtpengine.replies import (
+    CallQueried,
+    Dictionary,
+    Done,
+    Malformed,
+    MediaPlayed,
+    Pong,
+    Refusal,
+    Reply,
+    SdpReply,
+)
+
+R_co = TypeVar("R_co", bound=Reply, covariant=True)
+
+# Without port latching a party's port changes when it gets another peer, which that party would have to be told.
+_FLAGS = ("port-latching",)
+_REPLACE = ("origin", "session-connection")
+_DIRECTIONAL = ("directional",)
+_TELEPHONE_EVENT = "telephone-event"
+
+
+class Command(ABC, Generic[R_co]):
+    """One command; R_co is the reply that it gets."""
+
+    __slots__ = ()
+    name: ClassVar[str]
+
+    def body(self) -> Dictionary:
+        """Give the whole ng dictionary."""
+        return {"command": self.name, **self._keys()}
+
+    def understand(self, node: str, answer: Dictionary) -> R_co:
+        """Read the reply dictionary; raise CommandRefused or BadReply, which name `node`."""
+        result = answer.get("result")
+        if result == "error":
+            raise CommandRefused(node, self.name, str(answer.get("error-reason", "no reason given")))
+        if result not in ("ok", "pong"):
+            raise BadReply(node, self.name, f"the result is {result!r}")
+        try:
+            return self._read(answer)
+        except Malformed as error:
+            raise BadReply(node, self.name, str(error)) from error
+        except Refusal as error:
+            raise CommandRefused(node, self.name, str(error)) from error
+
+    @abstractmethod
+    def _keys(self) -> Dictionary: ...
+
+    @abstractmethod
+    def _read(self, answer: Dictionary) -> R_co: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Codecs:
+    """What the receiver of an SDP is offered besides, or instead of, the codecs that are in it.
+
+    `transcode` names codecs to add, `mask` codecs to leave out ("all" for all of them) while the sender goes on
+    using them, `spare` codecs of the SDP that survive a mask of "all". Names are those of SDP, case-sensitive:
+    PCMU, PCMA, G722, opus. To be given in offers; answers follow from them.
+    """
+
+    transcode: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    spare: tuple[str, ...] = ()
+
+    @classmethod
+    def adding(cls, names: tuple[str, ...]) -> Codecs:
+        """Offer the codecs of the SDP first, then those of `names` that it lacks, in their order."""
+        return cls(transcode=names)
+
+    @classmethod
+    def only(cls, names: tuple[str, ...]) -> Codecs:
+        """Offer just `names`, in their order, and the SDP's DTMF events; what the sender uses is transcoded."""
+        return cls(transcode=names, mask=("all",), spare=(_TELEPHONE_EVENT,))
+
+    def keys(self) -> Dictionary:
+        """Give the value of the ng key "codec"."""
+        # Who has DTMF events keeps them when the other side answers without: rtpengine then makes tones of them.
+        events = (_TELEPHONE_EVENT,) if self.transcode else ()
+        lists = {"transcode": self.transcode, "mask": self.mask, "except": self.spare, "accept": events}
+        return {key: names for key, names in lists.items() if names}
+
+
+_AS_GIVEN = Codecs()
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Command[Pong]):
+    """Ask whether the node is there."""
+
+    name: ClassVar[str] = "ping"
+
+    def _keys(self) -> Dictionary:
+        return {}
+
+    def _read(self, answer: Dictionary) -> Pong:  # noqa: ARG002 - it says nothing more
+        return Pong()
+
+
+class _Negotiation(Command[SdpReply]):
+    """What offer and answer share."""
+
+    __slots__ = ()
+    call_id: str
+    from_tag: str
+    to_tag: str | None
+    sdp: str
+    via_branch: str | None
+    codecs: Codecs
+    ice: str
+
+    def _keys(self) -> Dictionary:
+        keys: Dictionary = {
+            "call-id": self.call_id,
+            "from-tag": self.from_tag,
+            "sdp": self.sdp,
+            "flags": _FLAGS,
+            "replace": _REPLACE,
+            "ICE": self.ice,
+        }
+        if self.to_tag is not None:
+            keys["to-tag"] = self.to_tag
+        if self.via_branch is not None:
+            keys["via-branch"] = self.via_branch
+        if self.codecs is not _AS_GIVEN and (codec := self.codecs.keys()):
+            keys["codec"] = codec
+        return keys
+
+    def _read(self, answer: Dictionary) -> SdpReply:
+        return SdpReply.read(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(_Negotiation):
+    """Pass an SDP offer from `from_tag`; the reply is for the other party (RFC 3264).
+
+    An unknown `call_id` makes a new call. Without `to_tag` the other party is whoever `from_tag` talks to, or one
+    that has yet to answer. `ice` is "remove", "force", "default" and so on, as rtpengine calls it.
+    """
+
+    call_id: str
+    from_tag: str
+    sdp: str
+    to_tag: str | None = None
+    via_branch: str | None = None
+    codecs: Codecs = _AS_GIVEN
+    ice: str = "remove"
+    name: ClassVar[str] = "offer"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(_Negotiation):
+    """Pass an SDP answer from `to_tag`; the reply is for `from_tag`, who made the offer (RFC 3264).
+
+    Refused for an unknown `call_id`. May be repeated with another SDP, which redirects the media.
+    """
+
+    call_id: str
+    from_tag: str
+    to_tag: str
+    sdp: str
+    via_branch: str | None = None
+    codecs: Codecs = _AS_GIVEN
+    ice: str = "remove"
+    name: ClassVar[str] = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Command[Done]):
+    """End the call at once, or one party of it, with those who never had another peer.
+
+    Deleting what is unknown is not refused: the reply then has a warning.
+    """
+
+    call_id: str
+    from_tag: str | None = None
+    name: ClassVar[str] = "delete"
+
+    def _keys(self) -> Dictionary:
+        keys: Dictionary = {"call-id": self.call_id, "delete-delay": 0}
+        if self.from_tag is not None:
+            keys["from-tag"] = self.from_tag
+        return keys
+
+    def _read(self, answer: Dictionary) -> Done:
+        return Done.read(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Query(Command[CallQueried]):
+    """Ask what each party of a call has sent; refused for an unknown `call_id`."""
+
+    call_id: str
+    name: ClassVar[str] = "query"
+
+    def _keys(self) -> Dictionary:
+        return {"call-id": self.call_id}
+
+    def _read(self, answer: Dictionary) -> CallQueried:
+        return CallQueried.read(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayMedia(Command[MediaPlayed]):
+    """Play a 16-bit WAV file of rtpengine's machine to a party, `repeat_times` times (once if None)."""
+
+    call_id: str
+    from_tag: str
+    file: str
+    repeat_times: int | None = None
+    name: ClassVar[str] = "play media"
+
+    def _keys(self) -> Dictionary:
+        keys: Dictionary = {"call-id": self.call_id, "from-tag": self.from_tag, "file": self.file}
+        if self.repeat_times is not None:
+            keys["repeat-times"] = self.repeat_times
+        return keys
+
+    def _read(self, answer: Dictionary) -> MediaPlayed:
+        return MediaPlayed.read(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class _ForParty(Command[Done]):
+    call_id: str
+    from_tag: str
+
+    def _keys(self) -> Dictionary:
+        return {"call-id": self.call_id, "from-tag": self.from_tag}
+
+    def _read(self, answer: Dictionary) -> Done:
+        return Done.read(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class StopMedia(_ForParty):
+    """Stop what is being played to a party; refused where nothing ever was."""
+
+    name: ClassVar[str] = "stop media"
+
+
+class _Directional(_ForParty):
+    """What concerns only the media that the party sends, not what it hears."""
+
+    __slots__ = ()
+
+    def _keys(self) -> Dictionary:
+        return {"call-id": self.call_id, "from-tag": self.from_tag, "flags": _DIRECTIONAL}
+
+
+@dataclass(frozen=True, slots=True)
+class BlockMedia(_Directional):
+    """Let nobody hear what a party sends."""
+
+    name: ClassVar[str] = "block media"
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockMedia(_Directional):
+    """Undo BlockMedia."""
+
+    name: ClassVar[str] = "unblock media"

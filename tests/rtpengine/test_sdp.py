@@ -1,0 +1,62 @@
+"""What is read from an SDP, and how an offer is cut down."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtpengine.sdp import codec_names, endpoint, has_audio, narrow, payload_types, sends
+from tests.rtpengine.sdp import sdp
+
+NO_AUDIO = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=video 20000 RTP/AVP 96\r\n"
+TWO_STREAMS = sdp(20000, "PCMU", "PCMA", "telephone-event") + "m=video 20002 RTP/AVP 8 31\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "audio"),
+    [(sdp(20000), True), (sdp(0), False), (NO_AUDIO, False), ("m=audio 5 RTP/AVP\r\n", False), ("", False)],
+)
+def test_an_answer_has_audio_if_it_gives_a_port_and_a_payload_type(text: str, *, audio: bool) -> None:
+    assert has_audio(text) is audio
+
+
+def test_payload_types_and_codecs_are_those_of_the_first_audio_stream() -> None:
+    assert payload_types(TWO_STREAMS) == ("0", "8", "101")
+    assert codec_names(TWO_STREAMS) == ("PCMU", "PCMA", "telephone-event")
+    assert codec_names("m=audio 5 RTP/AVP 9 0 77\r\n") == ("G722", "PCMU")
+    assert (payload_types(NO_AUDIO), codec_names(NO_AUDIO)) == ((), ())
+
+
+def test_an_offer_is_narrowed_to_what_was_agreed_and_other_streams_are_left() -> None:
+    narrowed = narrow(TWO_STREAMS, sdp(30000, "PCMA"))
+    assert payload_types(narrowed) == ("8",)
+    assert codec_names(narrowed) == ("PCMA",)
+    assert narrowed.endswith("m=video 20002 RTP/AVP 8 31\r\n")
+    assert "a=rtpmap:0 " not in narrowed
+
+
+def test_an_offer_of_which_nothing_was_agreed_is_left_as_it_is() -> None:
+    assert narrow(TWO_STREAMS, sdp(30000, "G722")) == TWO_STREAMS
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (sdp(20000, "PCMU", "PCMA"), ("127.0.0.1", 20000, ("0", "8"))),
+        ("m=audio 20000 RTP/AVP 0\r\n", ("", 20000, ("0",))),
+        (NO_AUDIO, ("127.0.0.1", 0, ())),
+        ("", ("", 0, ())),
+    ],
+)
+def test_an_endpoint_is_address_port_and_payload_types(text: str, expected: tuple[str, int, tuple[str, ...]]) -> None:
+    assert endpoint(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("direction", "sending"), [("sendrecv", True), ("sendonly", True), ("recvonly", False), ("inactive", False)]
+)
+def test_who_sends_is_told_by_the_direction(direction: str, *, sending: bool) -> None:
+    assert sends(sdp(20000, direction=direction)) is sending
+
+
+def test_without_a_direction_a_party_sends() -> None:
+    assert sends("m=audio 20000 RTP/AVP 0\r\n")
