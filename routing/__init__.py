@@ -1,0 +1,1 @@
+"""What to do with a call: the transfer machine, targets, outcomes and SIP values."""

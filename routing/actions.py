@@ -1,0 +1,137 @@
+"""What is to be done now: the outputs of the transfer machine, named in the imperative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from routing.records import Dialog, Leg, Party, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a CANCEL or BYE was sent, as its Reason header says it (RFC 3326)."""
+
+    cause: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRequest(Action):
+    """Answer the request being handled ourselves: 202 to a REFER, 200 to a BYE."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseRequest(Action):
+    """Answer the request being handled with an error; `retry_after` in seconds."""
+
+    status: int
+    reason: str
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRequest(Action):
+    """Send the request being handled on within `dialog`, numbered `cseq` there."""
+
+    party: Party
+    dialog: Dialog
+    cseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendNotify(Action):
+    """Tell the sender of the REFER how the transfer stands (RFC 3515 section 2.4.4)."""
+
+    dialog: Dialog
+    cseq: int
+    event_id: str | None
+    status: int
+    reason: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendBye(Action):
+    """End a dialog."""
+
+    dialog: Dialog
+    cseq: int
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSession(Action):
+    """Keep the caller's session timer from running out, as the agent had promised (RFC 4028 section 10)."""
+
+    dialog: Dialog
+    cseq: int
+    method: str
+    interval: int
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True)
+class InviteLeg(Action):
+    """Offer the caller's media to an endpoint: an rtpengine offer from the leg's shadow, then the INVITE."""
+
+    leg: Leg
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class CancelLeg(Action):
+    """Send CANCEL for the INVITE of a leg."""
+
+    call_id: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeMedia(Action):
+    """Join caller and target in rtpengine and let the agent go there; MediaBridged or MediaFailed follows."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLegMedia(Action):
+    """Drop the media of a leg that was not bridged; caller and agent stay as they are."""
+
+    leg: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseMedia(Action):
+    """Drop all media of the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayApology(Action):
+    """Tell the caller, whose agent has left, that nobody could be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckMedia(Action):
+    """Ask rtpengine whether the parties still send; PartyLost follows when one does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTransfer(Action):
+    """Put a finished transfer in the call log and the metrics."""
+
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetCall(Action):
+    """Delete the call's record."""

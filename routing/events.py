@@ -1,0 +1,153 @@
+"""What has happened to a call: the inputs of the transfer machine, named in the past tense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from routing.records import Party
+
+if TYPE_CHECKING:
+    from routing.records import Deadline, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequested(Event):
+    """The agent sent a REFER, or a person gave the command; `transfer` says what is to be done."""
+
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCancelled(Event):
+    """A person gave the command to give the transfer up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegRang(Event):
+    """An endpoint sent a provisional response from 180 to 189."""
+
+    leg: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered(Event):
+    """An endpoint sent a 2xx; the rest is what its dialog is made from (RFC 3261 section 12.1.2)."""
+
+    leg: int
+    call_id: str
+    local: str
+    local_tag: str
+    cseq: int
+    remote: str
+    remote_tag: str
+    remote_target: str
+    routes: tuple[str, ...]
+    sdp: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegFailed(Event):
+    """An endpoint refused, or nothing came: `answered` is False when not a single response was received."""
+
+    leg: int
+    status: int
+    reason: str
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MediaBridged(Event):
+    """rtpengine has joined caller and target."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFailed(Event):
+    """rtpengine could not do what the transfer needed; `status` is what the agent is told."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp(Event):
+    """A party sent BYE."""
+
+    party: ClassVar[Party]
+    cseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallerHungUp(HungUp):
+    """The caller sent BYE."""
+
+    party: ClassVar[Party] = Party.CALLER
+
+
+@dataclass(frozen=True, slots=True)
+class AgentHungUp(HungUp):
+    """The agent sent BYE."""
+
+    party: ClassVar[Party] = Party.AGENT
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHungUp(HungUp):
+    """The target sent BYE."""
+
+    party: ClassVar[Party] = Party.TARGET
+
+
+@dataclass(frozen=True, slots=True)
+class PartyLost(Event):
+    """A party is gone without BYE: no media for too long, or it answered 481 or 408 within the dialog."""
+
+    party: Party
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived(Event):
+    """A party sent a request within its dialog that is for the other party to answer.
+
+    `offer` says whether it carries or asks for an SDP offer; `contact` is the sender's new remote target, if any.
+    """
+
+    party: Party
+    method: str
+    cseq: int
+    contact: str | None = None
+    offer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged(Event):
+    """An offer that `offerer` made within the dialog was answered; the bodies are as their senders wrote them.
+
+    `caller_view` is the SDP that the caller got; `contact` is the answerer's new remote target, if it gave one.
+    """
+
+    offerer: Party
+    offer: str
+    answer: str
+    caller_view: str
+    contact: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRejected(Event):
+    """An offer that `offerer` made within the dialog came to nothing; the session stays as it was."""
+
+    offerer: Party
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed(Event):
+    """A time that the call waited for has come."""
+
+    name: Deadline

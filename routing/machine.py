@@ -1,0 +1,126 @@
+"""The transfer machine: one pure function, `step`, and one table, `TABLE`.
+
+A call is always in one of the states of `routing.records.State`:
+
+- talking: caller and agent talk; no transfer is under way.
+- calling, ringing: an endpoint of the target has been sent INVITE, and has sent 180. Caller and agent still talk, unless
+  the agent has left already, which changes nothing but whom a failure is told to.
+- bridging: the target has answered, and rtpengine is joining caller and target. Written down before it is done, so that
+  another node can finish it.
+- leaving: caller and target talk; the agent has been told and should send BYE.
+- connected: caller and target talk and the agent is gone.
+- apologising: the transfer failed and the agent is gone; the caller hears why and is released.
+- ended: nothing is left.
+
+`TABLE` has a rule for every pair of event and state. A pair that cannot happen is `illegal`: it raises and changes
+nothing. The rules themselves are in `routing.rules_transfer`, `rules_dialogs` and `rules_strays`. What concerns a leg,
+a party or a deadline that is no longer the call's has rows of its own, the stray ones: it is answered, so that no phone
+goes on ringing and no BYE goes unheard, and changes nothing either.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from routing import events as ev
+from routing import rules_dialogs as d
+from routing import rules_strays as s
+from routing import rules_transfer as t
+from routing.records import Deadline, State
+
+if TYPE_CHECKING:
+    from routing.actions import Action
+    from routing.records import Call
+    from routing.rule import Rule
+
+Row = type[ev.Event] | Deadline | str
+
+_COLUMNS = (
+    State.TALKING,
+    State.CALLING,
+    State.RINGING,
+    State.BRIDGING,
+    State.LEAVING,
+    State.CONNECTED,
+    State.APOLOGISING,
+    State.ENDED,
+)
+
+STRAY_ANSWERED = "stray LegAnswered"
+STRAY_RANG = "stray LegRang"
+STRAY_FAILED = "stray LegFailed"
+STRAY_HUNG_UP = "stray HungUp"
+STRAY_LOST = "stray PartyLost"
+STRAY_REQUEST = "stray RequestReceived"
+STRAY_DEADLINE = "stray DeadlinePassed"
+_STRAY_LEG: dict[type[ev.Event], str] = {
+    ev.LegAnswered: STRAY_ANSWERED,
+    ev.LegRang: STRAY_RANG,
+    ev.LegFailed: STRAY_FAILED,
+}
+_STRAY_PARTY: dict[type[ev.Event], str] = {
+    ev.AgentHungUp: STRAY_HUNG_UP,
+    ev.TargetHungUp: STRAY_HUNG_UP,
+    ev.PartyLost: STRAY_LOST,
+    ev.RequestReceived: STRAY_REQUEST,
+}
+
+# fmt: off
+_ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
+    #                            talking            calling            ringing            bridging           leaving            connected          apologising        ended
+    (ev.TransferRequested,      (t.begin,           t.again,           t.again,           t.again,           t.again,           t.too_late,        t.too_late,        s.illegal)),
+    (ev.TransferCancelled,      (t.no_transfer,     t.cancel,          t.cancel,          t.no_transfer,     t.no_transfer,     t.no_transfer,     t.no_transfer,     s.illegal)),
+    (ev.LegRang,                (s.illegal,         t.ring,            s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.illegal,         s.illegal)),
+    (ev.LegAnswered,            (s.illegal,         t.answer,          t.answer,          s.answer_again,    s.answer_again,    s.answer_again,    s.illegal,         s.illegal)),
+    (ev.LegFailed,              (s.illegal,         t.leg_failed,      t.leg_failed,      s.nothing,         s.nothing,         s.nothing,         s.illegal,         s.illegal)),
+    (STRAY_ANSWERED,            (s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered)),
+    (STRAY_RANG,                (s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing)),
+    (STRAY_FAILED,              (s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing)),
+    (STRAY_HUNG_UP,             (s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too)),
+    (STRAY_LOST,                (s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing)),
+    (STRAY_REQUEST,             (s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog)),
+    (STRAY_DEADLINE,            (s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing)),
+    (ev.MediaBridged,           (s.illegal,         s.illegal,         s.illegal,         t.bridged,         s.illegal,         s.illegal,         s.illegal,         s.illegal)),
+    (ev.MediaFailed,            (s.nothing,         t.offer_failed,    s.illegal,         t.bridge_failed,   s.illegal,         s.illegal,         s.nothing,         s.illegal)),
+    (ev.CallerHungUp,           (d.hang_up,         d.abandon,         d.abandon,         d.abandon,         d.hang_up,         d.hang_up,         d.hang_up,         s.illegal)),
+    (ev.AgentHungUp,            (d.hang_up,         d.agent_left,      d.agent_left,      d.agent_left,      t.agent_gone,      s.illegal,         s.illegal,         s.illegal)),
+    (ev.TargetHungUp,           (s.illegal,         s.illegal,         s.illegal,         t.target_left,     d.hang_up,         d.hang_up,         s.illegal,         s.illegal)),
+    (ev.PartyLost,              (d.lost,            d.lost_waiting,    d.lost_waiting,    d.lost_bridging,   d.lost_leaving,    d.lost,            d.lost,            s.illegal)),
+    (ev.RequestReceived,        (d.relay,           d.relay,           d.relay,           d.retry_later,     d.relay,           d.relay,           d.retry_later,     s.illegal)),
+    (ev.SessionChanged,         (d.change_session,  d.change_session,  d.change_session,  d.resume_bridge,   d.change_session,  d.change_session,  s.nothing,         s.illegal)),
+    (ev.OfferRejected,          (d.keep_session,    d.keep_session,    d.keep_session,    d.resume_bridge,   d.keep_session,    d.keep_session,    s.nothing,         s.illegal)),
+    (Deadline.RING,             (s.illegal,         t.ring_timeout,    t.ring_timeout,    s.illegal,         s.illegal,         s.illegal,         s.illegal,         s.illegal)),
+    (Deadline.BRIDGE,           (s.illegal,         s.illegal,         s.illegal,         t.bridge_again,    s.illegal,         s.illegal,         s.illegal,         s.illegal)),
+    (Deadline.AGENT_BYE,        (s.illegal,         s.illegal,         s.illegal,         s.illegal,         t.release_agent,   s.illegal,         s.illegal,         s.illegal)),
+    (Deadline.APOLOGY,          (s.illegal,         s.illegal,         s.illegal,         s.illegal,         s.illegal,         s.illegal,         d.release_caller,  s.illegal)),
+    (Deadline.CHECK,            (d.check_media,     d.check_media,     d.check_media,     d.check_media,     d.check_media,     d.check_media,     d.check_media,     s.illegal)),
+    (Deadline.REFRESH,          (s.illegal,         s.illegal,         s.illegal,         s.illegal,         d.refresh,         d.refresh,         s.illegal,         s.illegal)),
+)
+# fmt: on
+
+TABLE: dict[tuple[State, Row], Rule] = {
+    (state, row): rule for row, rules in _ROWS for state, rule in zip(_COLUMNS, rules, strict=True)
+}
+
+
+def row_of(call: Call, event: ev.Event, now: float) -> Row:
+    """Find the row of an event: its type, the name of its deadline, or that of what is no longer current."""
+    if isinstance(event, ev.DeadlinePassed):
+        return event.name if call.deadlines.get(event.name, math.inf) <= now else STRAY_DEADLINE
+    if isinstance(event, ev.LegRang | ev.LegAnswered | ev.LegFailed) and (
+        call.leg is None or event.leg != call.leg.number
+    ):
+        return _STRAY_LEG[type(event)]
+    if isinstance(event, ev.HungUp | ev.PartyLost | ev.RequestReceived) and call.dialog(event.party) is None:
+        return _STRAY_PARTY[type(event)]
+    return type(event)
+
+
+def step(call: Call, event: ev.Event, now: float) -> tuple[Call, tuple[Action, ...]]:
+    """Apply one event: give the changed call and what is to be done, in this order.
+
+    `now` is in seconds since the epoch. Raises IllegalEventError where the pair of state and event cannot happen.
+    """
+    changed, actions = TABLE[call.state, row_of(call, event, now)](call, event, now)
+    return changed, tuple(actions)

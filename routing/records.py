@@ -1,0 +1,258 @@
+"""What is known of one call: the record that the store keeps and the machine changes.
+
+A `Dialog` is one SIP dialog as handoff, a user agent towards that party, sees it (RFC 3261 section 12): `local` is whom
+handoff speaks as, `remote` is the party itself. While nothing has been transferred, caller and agent share one dialog,
+so the two `Dialog`s of a call mirror one another; after the bridge, caller and target have dialogs of their own and
+handoff translates between them.
+
+All times are seconds since the epoch. All values are frozen: a step makes a new record.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from routing.outcomes import Mode, Outcome
+
+SCHEMA = 1
+"""Version of the record's form; a record of another version is refused, not guessed at."""
+
+HISTORY = 10
+"""How many finished transfers a call remembers; the call log keeps them all."""
+
+
+class State(StrEnum):
+    """Where a call stands; the rows of `routing.machine.TABLE`."""
+
+    TALKING = "talking"
+    CALLING = "calling"
+    RINGING = "ringing"
+    BRIDGING = "bridging"
+    LEAVING = "leaving"
+    CONNECTED = "connected"
+    APOLOGISING = "apologising"
+    ENDED = "ended"
+
+
+class Party(StrEnum):
+    """The three parties of RFC 5589: transferee, transferor and transfer target."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+    TARGET = "target"
+
+
+class Deadline(StrEnum):
+    """What a call waits for; each is a time in the record and an event when it passes."""
+
+    RING = "ring"
+    BRIDGE = "bridge"
+    AGENT_BYE = "agent_bye"
+    APOLOGY = "apology"
+    CHECK = "check"
+    REFRESH = "refresh"
+
+
+class Record(BaseModel):
+    """A frozen part of a call's record; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Dialog(Record):
+    """One dialog as handoff sees it, with all that a request within it needs (RFC 3261 section 12.2)."""
+
+    call_id: str
+    local: str
+    local_tag: str
+    remote: str
+    remote_tag: str
+    remote_target: str
+    routes: tuple[str, ...] = ()
+    local_cseq: int = 0
+    remote_cseq: int = 0
+    invite_cseq: tuple[int, int] | None = None
+    """CSeq of the last INVITE relayed to this party: as its sender numbered it, and as we did; the ACK needs both."""
+
+    def next_cseq(self, incoming: int = 0) -> int:
+        """Give the CSeq for the next request to this party: above all sent, and the sender's own where that is."""
+        return max(self.local_cseq + 1, incoming)
+
+
+class Subscription(Record):
+    """The implicit subscription that a REFER made (RFC 3515), by which its sender learns what became of it."""
+
+    cseq: int
+    event_id: str | None = None
+    notify: bool = True
+    """False when the agent asked for none with `Refer-Sub: false` (RFC 4488)."""
+    dialog: Dialog | None = None
+    """Where it lives on when the agent has left: a BYE ends the session, not the subscription (RFC 5057 section 4)."""
+
+
+class Leg(Record):
+    """One INVITE of ours to one endpoint of the target."""
+
+    number: int
+    uri: str
+    call_id: str
+    tag: str
+    sender: str
+    started_at: float
+    ringing_at: float | None = None
+
+
+class Attempt(Record):
+    """How one endpoint answered, for the call log."""
+
+    uri: str
+    status: int
+    reason: str
+    started_at: float
+    ended_at: float
+
+
+class Transfer(Record):
+    """One attempt to hand a call over, under way or finished."""
+
+    id: str
+    target: str
+    mode: Mode
+    source: Literal["refer", "command"]
+    endpoints: tuple[str, ...]
+    ring_timeout: float
+    sender: str
+    """From of the INVITE, without tag: the caller's identity, the agent's, or a fixed one."""
+    codecs: tuple[str, ...] = ()
+    headers: dict[str, str] = {}
+    subscription: Subscription | None = None
+    requested_at: float
+    invited_at: float | None = None
+    ringing_at: float | None = None
+    answered_at: float | None = None
+    ended_at: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    outcome: Outcome | None = None
+    status: int | None = None
+    reason: str | None = None
+
+
+class Media(Record):
+    """The SDP bodies that a bridge is made from, as each party sent them, and what the caller was given."""
+
+    caller_sdp: str = ""
+    caller_view: str = ""
+    agent_sdp: str = ""
+    target_sdp: str = ""
+
+
+class Exchange(Record):
+    """An offer and answer under way between two parties; a bridge waits for its end."""
+
+    offerer: Party
+    cseq: int
+    since: float
+
+
+class SessionTimer(Record):
+    """A session timer that the agent had promised the caller to refresh (RFC 4028)."""
+
+    interval: float
+    method: Literal["UPDATE", "INVITE"]
+    refreshed_at: float = 0.0
+    """When the agent last did; 0 when it has not yet."""
+
+
+class Call(Record):
+    """A caller's call with all its dialogs, its transfer if one is under way, and what it waits for."""
+
+    schema_version: Literal[1]
+    id: str
+    node: str
+    media_node: str
+    pool: str
+    may_refer: bool
+    created_at: float
+    state: State = State.TALKING
+    caller: Dialog
+    agent: Dialog | None
+    target: Dialog | None = None
+    leg: Leg | None = None
+    legs_made: int = 0
+    media: Media = Media()
+    exchange: Exchange | None = None
+    session_timer: SessionTimer | None = None
+    check_every: float = 30.0
+    """Seconds between two looks at whether the parties still send media."""
+    apology: float = 0.0
+    """Seconds that the apology lasts which the caller hears when nobody could be reached and the agent has left."""
+    identity: dict[str, str] = {}
+    """Header fields of the caller's INVITE that the target gets too: P-Asserted-Identity, Privacy, History-Info."""
+    transfer: Transfer | None = None
+    history: tuple[Transfer, ...] = ()
+    deadlines: dict[Deadline, float] = {}
+
+    def peer(self, party: Party) -> Party | None:
+        """Find whom a party talks with; None when nobody is left, or when this party has been replaced."""
+        other = Party.TARGET if self.state in {State.LEAVING, State.CONNECTED} else Party.AGENT
+        if party is Party.CALLER:
+            return other if self.dialog(other) else None
+        return Party.CALLER if party is other else None
+
+    def with_dialog(self, party: Party, dialog: Dialog | None) -> Call:
+        """Make the same call with another dialog for one party."""
+        return self.model_copy(update={party.value: dialog})
+
+    def with_deadlines(self, *clear: Deadline, **at: float) -> Call:
+        """Make the same call with some deadlines cleared and others set, by name."""
+        kept = {name: when for name, when in self.deadlines.items() if name not in clear}
+        return self.model_copy(update={"deadlines": kept | {Deadline(name): when for name, when in at.items()}})
+
+    @property
+    def plain(self) -> bool:
+        """Whether the first BYE simply ends it: caller and agent talk and no transfer is under way."""
+        return self.state is State.TALKING
+
+    @property
+    def next_deadline(self) -> float | None:
+        """The earliest time at which the call wants to be looked at."""
+        return min(self.deadlines.values(), default=None)
+
+    def due(self, now: float) -> Deadline | None:
+        """Name the earliest deadline that has passed, so that it is handled before the next one."""
+        passed = [(at, name) for name, at in self.deadlines.items() if at <= now]
+        return min(passed)[1] if passed else None
+
+    def dialog(self, party: Party) -> Dialog | None:
+        """Look up a party's dialog; None when it has none (left, or not yet answered)."""
+        return {Party.CALLER: self.caller, Party.AGENT: self.agent, Party.TARGET: self.target}[party]
+
+
+class BadRecordError(Exception):
+    """A stored record cannot be read; `text` says what is wrong with it and what to do."""
+
+    def __init__(self, call_id: str, detail: str) -> None:
+        """Keep the call id, and make the sentence for people."""
+        self.text = (
+            f"the stored record of call {call_id} cannot be read ({detail}); "
+            f"it was written by another version or by hand: end the call, or delete its key"
+        )
+        super().__init__(self.text)
+
+
+def encode(call: Call) -> bytes:
+    """Write a call as JSON, leaving out what has its default value, since each byte is paid for twice an event."""
+    return call.model_dump_json(exclude_defaults=True).encode()
+
+
+def decode(call_id: str, data: bytes) -> Call:
+    """Read a call back; raises BadRecordError for anything that `encode` did not write."""
+    try:
+        return Call.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise BadRecordError(call_id, f"{where}: {first['msg']}") from error

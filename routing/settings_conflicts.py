@@ -1,0 +1,121 @@
+"""What single values cannot tell: settings that contradict one another.
+
+They are looked for in the data as it was read, so that they are reported together with values that are wrong.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from routing.problems import Problem, place
+from routing.settings_fields import check_host_port, check_listen, check_network, check_pattern
+from routing.settings_model import Metrics, Rtpengine, Sip
+from routing.texts import BadValue, check_host, check_name, shown
+from routing.values import check_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Place = tuple[str | int, ...]
+
+# What must not be there twice: where it is, its normal form, and how many parts of the place it is unique within.
+UNIQUE: tuple[tuple[tuple[str, ...], Callable[[str], str], int], ...] = (
+    (("trunks", "*", "name"), check_name, 0),
+    (("trunks", "*", "addresses", "*"), check_network, 0),
+    (("pools", "*", "name"), check_name, 0),
+    (("pools", "*", "numbers", "*"), check_pattern, 0),
+    (("pools", "*", "domains", "*"), check_host, 0),
+    (("pools", "*", "agents", "*", "uri"), check_endpoint, 2),
+)
+SECTIONS = {"sip": Sip, "rtpengine": Rtpengine, "metrics": Metrics}
+WILDCARDS = {"0.0.0.0", "[::]"}  # noqa: S104 - compared with, not listened at
+
+
+def find_conflicts(data: Mapping[str, Any]) -> list[Problem]:
+    """Find what contradicts something else in the data of a settings file, defaults taken into account."""
+    full = dict(data)
+    for name, section in SECTIONS.items():
+        given = data.get(name, {})
+        if isinstance(given, dict):
+            full[name] = {**section().model_dump(), **given}
+    return [*_repeated(full), *_unused_pools(full), *_overlapping(full), *_media_ports(full)]
+
+
+def each(data: object, *path: str) -> Iterator[tuple[Place, Any]]:
+    """Walk to all values at a path, where "*" is every item of a list; what is of another form is passed over."""
+    if not path:
+        yield (), data
+        return
+    step, *rest = path
+    items: Iterator[tuple[str | int, object]] = iter(())
+    if step == "*" and isinstance(data, list | tuple):
+        items = iter(enumerate(data))
+    elif isinstance(data, dict) and step in data:
+        items = iter([(step, data[step])])
+    for key, inner in items:
+        for where, value in each(inner, *rest):
+            yield (key, *where), value
+
+
+def _valid(data: object, path: tuple[str, ...], check: Callable[[str], str]) -> Iterator[tuple[Place, str]]:
+    """Walk to the values that pass their own check; the others are reported by it."""
+    for where, value in each(data, *path):
+        try:
+            yield where, check(value)
+        except (BadValue, TypeError, AttributeError):
+            continue
+
+
+def _repeated(data: Mapping[str, Any]) -> Iterator[Problem]:
+    for path, check, within in UNIQUE:
+        first: dict[tuple[Place, str], Place] = {}
+        for where, value in _valid(data, path, check):
+            key = (where[:within], value)
+            if key in first:
+                yield Problem(place(where), f"{shown(value)} is also at {place(first[key])}", "keep one of them")
+            first.setdefault(key, where)
+
+
+def _unused_pools(data: Mapping[str, Any]) -> Iterator[Problem]:
+    for where, pool in each(data, "pools", "*"):
+        if isinstance(pool, dict) and not pool.get("numbers") and not pool.get("domains"):
+            yield Problem(place(where), "no call would reach this pool", 'add numbers = ["*"] or domains = [...]')
+
+
+def _overlapping(data: Mapping[str, Any]) -> Iterator[Problem]:
+    listens = list(_valid(data, ("sip", "listen", "*"), check_listen))
+    exporter = _valid(data, ("metrics", "listen"), lambda text: f"tcp:{check_host_port(text)}")
+    for (where, one), (other_where, other) in combinations([*listens, *exporter], 2):
+        transport, address, port = _split_listen(one)
+        other_transport, other_address, other_port = _split_listen(other)
+        same_family = address.startswith("[") == other_address.startswith("[")
+        wild = same_family and bool(WILDCARDS & {address, other_address})
+        if (transport, port) == (other_transport, other_port) and (address == other_address or wild):
+            yield Problem(
+                place(other_where), f"{shown(other)} is taken by {place(where)}", "use another port or address"
+            )
+
+
+def _media_ports(data: Mapping[str, Any]) -> Iterator[Problem]:
+    rtpengine = data["rtpengine"] if isinstance(data["rtpengine"], dict) else {}
+    low, high = rtpengine.get("port_min"), rtpengine.get("port_max")
+    if type(low) is not int or type(high) is not int:  # a bool is an int as well, and reported already
+        return
+    if low >= high:
+        yield Problem("rtpengine.port_min", f"{low} is not below port_max {high}", "widen the range")
+    elif not rtpengine["nodes"]:
+        interface = str(rtpengine["interface"]).partition("!")[0]
+        for where, listen in _valid(data, ("sip", "listen", "*"), check_listen):
+            transport, address, port = _split_listen(listen)
+            shared = address in WILDCARDS or address.strip("[]") == interface
+            if transport == "udp" and shared and low <= port <= high:
+                yield Problem(
+                    place(where), f"port {port} is also for media (rtpengine.port_min)", "use one outside the range"
+                )
+
+
+def _split_listen(text: str) -> tuple[str, str, int]:
+    transport, _, rest = text.partition(":")
+    address, _, port = rest.rpartition(":")
+    return transport, address, int(port)

@@ -1,0 +1,95 @@
+"""The kinds of values that settings and targets are made of, each with its check."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from routing.texts import (
+    BadValue,
+    check_address,
+    check_host,
+    check_name,
+    check_number,
+    check_port,
+    check_text,
+    shown,
+    split_host_port,
+)
+from routing.values import check_caller_id, check_endpoint
+
+
+def check_listen(text: str) -> str:
+    """Check "transport:address:port", such as udp:127.0.0.1:5060 or tcp:[::1]:5060."""
+    transport, _, rest = text.partition(":")
+    if transport == "tls":
+        raise BadValue("tls is not yet available", mend="use udp or tcp")
+    address, colon, port = rest.rpartition(":")
+    if transport not in {"udp", "tcp"} or not colon or (":" in address and not address.startswith("[")):
+        raise BadValue(f"{shown(text)} is no place to listen at", mend="write it as udp:127.0.0.1:5060")
+    return f"{transport}:{check_address(address)}:{check_port(port)}"
+
+
+def check_network(text: str) -> str:
+    """Check an IP address or a network in CIDR form."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise BadValue(f"{shown(text)} is no address or network", mend="write 192.0.2.1 or 192.0.2.0/24") from None
+    address = text.partition("/")[0]
+    if network.network_address != ipaddress.ip_address(address):
+        raise BadValue(f"{shown(text)} has bits set after the network part", mend=f"did you mean {network}?")
+    return str(network) if network.num_addresses > 1 else str(network.network_address)
+
+
+def check_pattern(text: str) -> str:
+    """Check a number pattern: a number, a prefix ending in *, or * for all."""
+    if text == "*" or re.fullmatch(r"\+?[0-9]{1,15}\*", text):
+        return text
+    return check_number(text)
+
+
+def check_host_pattern(text: str) -> str:
+    """Check a host, or *.domain for all hosts below a domain."""
+    return f"*.{check_host(text[2:])}" if text.startswith("*.") else check_host(text)
+
+
+def check_host_port(text: str) -> str:
+    """Check "host:port"."""
+    host, port = split_host_port(text)
+    return f"{host}:{port}"
+
+
+def check_interface(text: str) -> str:
+    """Check an address for media, or "address!advertised address" behind NAT."""
+    return "!".join(check_address(part).strip("[]") for part in text.split("!", 1))
+
+
+def check_redis_url(text: str) -> str:
+    """Check a Redis URL without ever repeating it: it may hold a password."""
+    if not re.fullmatch(r"unix:///[^\s]+|rediss?://[^\s/]+[^\s]*", text):
+        raise BadValue(
+            "this is not a Redis URL (not shown, it may hold a password)",
+            mend="write it as unix:///path, redis://host:6379 or rediss://host:6379",
+        )
+    return text
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+Uri = Annotated[str, AfterValidator(check_endpoint)]
+Listen = Annotated[str, AfterValidator(check_listen)]
+Network = Annotated[str, AfterValidator(check_network)]
+Number = Annotated[str, AfterValidator(check_pattern)]
+Domain = Annotated[str, AfterValidator(check_host)]
+HostPattern = Annotated[str, AfterValidator(check_host_pattern)]
+HostPort = Annotated[str, AfterValidator(check_host_port)]
+Interface = Annotated[str, AfterValidator(check_interface)]
+RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
+CallerId = Annotated[str, AfterValidator(check_caller_id)]
+Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(check_text)]
+Codec = Literal["PCMU", "PCMA", "G722", "opus"]
+RingTimeout = Annotated[float, Field(ge=1, le=300)]
+Port = Annotated[int, Field(ge=1024, le=65535)]

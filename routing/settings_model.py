@@ -1,0 +1,216 @@
+"""The settings of one node, as the sections of handoff.toml; made by `routing.settings.load_settings`."""
+
+from __future__ import annotations
+
+import socket
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from routing.settings_fields import (
+    CallerId,
+    Codec,
+    Domain,
+    HostPattern,
+    HostPort,
+    Interface,
+    Listen,
+    Name,
+    Network,
+    Number,
+    Port,
+    RedisUrl,
+    RingTimeout,
+    Text,
+    Uri,
+)
+from routing.settings_lookup import dial_checker, pool_finder, trunk_finder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Section(BaseModel):
+    """A part of the settings: never changed after it is read, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Node(Section):
+    """This machine."""
+
+    id: Name = Field(default_factory=socket.gethostname, description="Name of this node; default: the hostname.")
+    workers: int = Field(4, ge=1, le=64, description="Kamailio workers per place it listens at.")
+
+
+class Sip(Section):
+    """Where SIP is spoken, and how."""
+
+    listen: tuple[Listen, ...] = Field(
+        ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"),
+        min_length=1,
+        description="Where to listen: udp:address:port or tcp:address:port.",
+    )
+    advertise: HostPort | None = Field(
+        None, description="host:port that others reach this node at, if it is behind NAT; default: as in listen."
+    )
+    no_reply_timeout: float = Field(
+        4.0, ge=0.5, le=32, description="Seconds without any reply to an INVITE until its endpoint is unreachable."
+    )
+    user_agent: Text = Field("handoff", description="User-Agent and Server header of what handoff sends.")
+
+
+class Redis(Section):
+    """Where calls and targets are kept."""
+
+    url: RedisUrl | None = Field(
+        None,
+        repr=False,
+        description="unix:///path, redis://host:port or rediss://host:port; default: handoff starts its own. "
+        "The environment variable HANDOFF_REDIS_URL wins over it.",
+    )
+    deadline: float = Field(0.1, ge=0.01, le=5, description="Seconds that a worker waits for Redis at most.")
+
+
+class Rtpengine(Section):
+    """Who carries the media."""
+
+    nodes: dict[Name, HostPort] = Field(
+        {}, description='rtpengine nodes, name = "host:port" of the ng protocol; default: handoff starts its own.'
+    )
+    interface: Interface = Field(
+        "127.0.0.1",
+        description='Address of our own rtpengine for media; "address!public address" behind NAT.',
+    )
+    port_min: Port = Field(20000, description="First UDP port for media of our own rtpengine.")
+    port_max: Port = Field(29999, description="Last UDP port for media of our own rtpengine.")
+
+
+class Trunk(Section):
+    """Who may send new calls."""
+
+    name: Name = Field(description="Name of the trunk.", examples=['"carrier"'])
+    addresses: tuple[Network, ...] = Field(
+        min_length=1, description="IP addresses and networks that it calls from.", examples=['["192.0.2.0/24"]']
+    )
+
+
+class Agent(Section):
+    """One voice agent of a pool."""
+
+    uri: Uri = Field(description="SIP URI that it is called at.", examples=['"sip:agent@192.0.2.10:5060"'])
+    weight: int = Field(50, ge=1, le=100, description="Its share of the calls, compared with the others' weights.")
+
+
+class Pool(Section):
+    """Voice agents that take the calls to some numbers or domains."""
+
+    name: Name = Field(description="Name of the pool.", examples=['"agents"'])
+    numbers: tuple[Number, ...] = Field((), description="Called numbers: +49301234, a prefix +49*, or * for all.")
+    domains: tuple[Domain, ...] = Field((), description="Called domains, asked when no number matches.")
+    agents: tuple[Agent, ...] = Field(
+        min_length=1, description="Who answers.", examples=['[{uri = "sip:agent@192.0.2.10:5060"}]']
+    )
+    may_refer: bool = Field(default=True, description="Whether its agents may hand calls over by REFER.")
+    ring_timeout: RingTimeout = Field(20.0, description="Seconds until the next agent is tried (1 to 300).")
+
+
+class Policy(Section):
+    """What agents may ask for."""
+
+    dial_uris: tuple[HostPattern, ...] = Field(
+        (), description="Hosts, or *.domain, that a REFER may name without there being a target; default: none."
+    )
+
+
+class Transfer(Section):
+    """What a transfer does where its target says nothing else."""
+
+    ring_timeout: RingTimeout = Field(30.0, description="Seconds that an endpoint may ring (1 to 300).")
+    codecs: tuple[Codec, ...] = Field(
+        ("PCMU", "PCMA", "G722", "opus"), min_length=1, description="Codecs offered to the target, best first."
+    )
+    caller_id: CallerId = Field(
+        "caller", description="Whose identity the target sees: caller, agent, or a SIP URI for all calls."
+    )
+    apology: Text = Field(
+        "We are sorry, nobody can take your call right now. Please call again later.",
+        description="Spoken to the caller when nobody answered and the agent has left; then the call ends.",
+    )
+
+
+class Media(Section):
+    """When a party counts as gone."""
+
+    timeout: float = Field(60.0, ge=5, le=3600, description="Seconds without RTP until a call is ended.")
+    check_every: float = Field(30.0, ge=1, le=600, description="Seconds between two looks at a call's RTP.")
+
+
+class Metrics(Section):
+    """Where Prometheus may ask."""
+
+    listen: HostPort = Field("127.0.0.1:9464", description="host:port of the exporter.")
+
+
+class Log(Section):
+    """How much is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+
+LOOPBACK = Trunk(name="loopback", addresses=("127.0.0.0/8", "::1"))
+A_POOL = '[{name = "agents", numbers = ["*"], agents = [{uri = "sip:agent@192.0.2.10:5060"}]}]'
+
+
+class Settings(Section):
+    """All settings of one node, and the lookups that every call needs.
+
+    The lookups remember what they found: make other settings with `make_settings`, not with `model_copy`.
+    """
+
+    node: Node = Node()
+    sip: Sip = Sip()
+    redis: Redis = Redis()
+    rtpengine: Rtpengine = Rtpengine()
+    trunks: tuple[Trunk, ...] = Field(
+        (LOOPBACK,), min_length=1, description="Who may send new calls; default: this machine only."
+    )
+    pools: tuple[Pool, ...] = Field(min_length=1, description="Who takes the calls.", examples=[A_POOL])
+    policy: Policy = Policy()
+    transfer: Transfer = Transfer()
+    media: Media = Media()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+
+    def trunk_for(self, address: str) -> Trunk | None:
+        """Find the trunk that an IP address belongs to, the smallest network first; None: it may not call."""
+        return self._find_trunk(address)
+
+    def pool_for(self, user: str, host: str) -> Pool | None:
+        """Find the pool for a Request-URI: exact number, longest prefix, domain, then the pool for all."""
+        return self._find_pool(user, host)
+
+    def pool_named(self, name: str) -> Pool | None:
+        """Find a pool by its name."""
+        return self._pools_by_name.get(name)
+
+    def may_dial(self, host: str) -> bool:
+        """Say whether the policy lets agents have any URI at this host dialled."""
+        return self._may_dial(host)
+
+    @cached_property
+    def _find_trunk(self) -> Callable[[str], Trunk | None]:
+        return trunk_finder(self.trunks)
+
+    @cached_property
+    def _find_pool(self) -> Callable[[str, str], Pool | None]:
+        return pool_finder(self.pools)
+
+    @cached_property
+    def _pools_by_name(self) -> dict[str, Pool]:
+        return {pool.name: pool for pool in self.pools}
+
+    @cached_property
+    def _may_dial(self) -> Callable[[str], bool]:
+        return dial_checker(self.policy.dial_uris)

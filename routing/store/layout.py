@@ -1,0 +1,104 @@
+"""How keys are named and what a record looks like in the store.
+
+All keys of one call carry the same hash tag, so that a script touches one slot of a Redis Cluster. A record is
+`P` (plain: the first BYE ends it) or `T`, the node that owns the call, a newline, and the call as JSON: scripts can
+tell what they need without reading JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from routing.records import BadRecordError, Call, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHARDS = 16
+RECORD_TTL = 4 * 3600
+"""Seconds a record lives after its last save; a call is saved at least at each liveness check."""
+MESSAGE_TTL = 60
+"""Seconds a command or an answer waits to be taken."""
+BEAT_TTL = 10
+"""Seconds a node counts as alive after its last beat."""
+NODES_TTL = 3600
+LOG_LENGTH = 100_000
+DUE_RETRY = 1.0
+"""Seconds after which a due call that nobody saved is named again."""
+DUE_LIMIT = 100
+"""Most due calls taken from one shard at once; the rest comes with the next tick."""
+
+TARGETS = "handoff:targets"
+LOG = "handoff:log"
+NODES = "handoff:nodes"
+
+_PREFIXES = tuple(f"handoff:{{{shard:02d}}}:" for shard in range(SHARDS))
+DEADLINES = tuple(f"{prefix}deadlines" for prefix in _PREFIXES)
+CALLS = tuple(f"{prefix}call:" for prefix in _PREFIXES)
+
+
+def keys(call_id: str) -> tuple[str, str, str]:
+    """Name the keys of a call's record, its lease, and its shard's deadlines."""
+    shard = crc32(call_id.encode()) % SHARDS
+    return CALLS[shard] + call_id, f"{_PREFIXES[shard]}lease:{call_id}", DEADLINES[shard]
+
+
+def commands_key(node: str) -> str:
+    """Name the list of commands for a node."""
+    return f"handoff:commands:{node}"
+
+
+def answer_key(command_id: str) -> str:
+    """Name the list that takes the one answer to a command."""
+    return f"handoff:answer:{command_id}"
+
+
+def node_key(node: str) -> str:
+    """Name the key that lives as long as the node's beats come."""
+    return f"handoff:node:{node}"
+
+
+def pack(call: Call) -> bytes:
+    """Write a call as it is stored."""
+    return b"%c%b\n%b" % (b"P" if call.plain else b"T", call.node.encode(), encode(call))
+
+
+def is_plain(data: bytes) -> bool:
+    """Tell from a stored record whether the first BYE ends the call."""
+    return data[:1] == b"P"
+
+
+def unpack(call_id: str, data: bytes) -> Call:
+    """Read a stored call; raises BadRecordError."""
+    head, newline, body = data.partition(b"\n")
+    if not newline or head[:1] not in {b"P", b"T"}:
+        raise BadRecordError(call_id, "it does not begin with the kind and the node")
+    return decode(call_id, body)
+
+
+def read(call_id: str, data: bytes) -> Call | BadRecordError:
+    """Read a stored call, or give the error that says why it cannot be read."""
+    try:
+        return unpack(call_id, data)
+    except BadRecordError as error:
+        return error
+
+
+def member(call_id: str, node: str) -> str:
+    """Name a call and its owner among the deadlines."""
+    return f"{call_id}@{node}"
+
+
+def objects(texts: Iterable[str | bytes]) -> list[dict[str, Any]]:
+    """Read commands or answers; what is no JSON object is left out, and its sender waits in vain."""
+    found = []
+    for text in texts:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return found

@@ -1,0 +1,215 @@
+"""The store in the memory of one process: for tests of everything above it, and the contract that Redis must match."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from routing.store import layout
+from routing.store.errors import CallUnknown
+from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
+from routing.store.log import Logged, read_rows, to_row
+from routing.store.protocol import Store, Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from routing.records import BadRecordError, Call, Transfer
+
+
+class MemoryStore(Store):
+    """`Store` without Redis; leases and beats end by `clock`, and waiting is done by `sleep`."""
+
+    def __init__(
+        self,
+        *,
+        lease_ttl: float = LEASE_TTL,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._lease_ttl = lease_ttl
+        self._clock = clock
+        self._sleep = sleep
+        self._serial = itertools.count(1)
+        self.records: dict[str, bytes] = {}
+        """The records as they are stored, by call id; tests may spoil them."""
+        self._deadlines: dict[str, tuple[float, str]] = {}
+        self._leases: dict[str, tuple[str, float]] = {}
+        self._commands: dict[str, list[str]] = {}
+        self._answers: dict[str, str] = {}
+        self._log: list[tuple[str, str, bytes]] = []
+        self._targets: dict[str, bytes] = {}
+        self._beats: dict[str, tuple[float, str]] = {}
+
+    # Calls
+
+    @override
+    def create(self, call: Call) -> None:
+        if call.id not in self.records:
+            self._put(call)
+
+    @override
+    def lease(self, call_id: str, *, forget_if_plain: bool = False) -> Lease:
+        return take(
+            self,
+            call_id,
+            str(next(self._serial)),
+            forget_if_plain=forget_if_plain,
+            ttl=self._lease_ttl,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+
+    @override
+    def peek(self, call_id: str) -> Call:
+        if call_id not in self.records:
+            raise CallUnknown(call_id)
+        return layout.unpack(call_id, self.records[call_id])
+
+    @override
+    def calls(self) -> Iterator[Call | BadRecordError]:
+        for call_id, data in list(self.records.items()):
+            yield layout.read(call_id, data)
+
+    def _put(self, call: Call) -> None:
+        self.records[call.id] = layout.pack(call)
+        deadline = call.next_deadline
+        self._deadlines[call.id] = (math.inf if deadline is None else deadline, call.node)
+
+    # What a lease needs, see lease.Keeper
+
+    def acquire(self, call_id: str, token: str, *, forget_if_plain: bool) -> bytes | Busy | None:
+        """Take the lease and read the record."""
+        if self._holder(call_id) is not None:
+            return BUSY
+        data = self.records.get(call_id)
+        if data is None:
+            return None
+        if forget_if_plain and layout.is_plain(data):
+            self._drop(call_id)
+        else:
+            self._leases[call_id] = (token, self._clock() + self._lease_ttl)
+        return data
+
+    def write(self, token: str, owner: str, call: Call, *, keep: bool, finished: tuple[Transfer, ...]) -> bool:
+        """Save the call if the token holds."""
+        del owner  # Here the deadlines go by the call's id alone.
+        self._append(call.id, finished)
+        if self._holder(call.id) != token:
+            return False
+        self._put(call)
+        if keep:
+            self._leases[call.id] = (token, self._clock() + self._lease_ttl)
+        else:
+            del self._leases[call.id]
+        return True
+
+    def erase(self, token: str, owner: str, call_id: str, finished: tuple[Transfer, ...]) -> bool:
+        """Delete the call if the token holds."""
+        del owner
+        self._append(call_id, finished)
+        if self._holder(call_id) != token:
+            return call_id not in self.records
+        self._drop(call_id)
+        return True
+
+    def unlock(self, token: str, call_id: str) -> None:
+        """Give the lease up if the token holds."""
+        if self._holder(call_id) == token:
+            del self._leases[call_id]
+
+    def _holder(self, call_id: str) -> str | None:
+        token, until = self._leases.get(call_id, (None, 0.0))
+        return token if self._clock() < until else None
+
+    def _drop(self, call_id: str) -> None:
+        del self.records[call_id]
+        self._deadlines.pop(call_id, None)
+        self._leases.pop(call_id, None)
+
+    def _append(self, call_id: str, finished: tuple[Transfer, ...]) -> None:
+        for transfer in finished:
+            self._log.append((f"{next(self._serial)}-0", call_id, to_row(transfer)))
+
+    # Deadlines and commands
+
+    @override
+    def due(self, now: float, node: str, *, grace: float = 2.0) -> list[str]:
+        found = []
+        for call_id, (deadline, owner) in sorted(self._deadlines.items(), key=lambda item: item[1]):
+            if deadline <= (now if owner == node else now - grace):
+                if call_id in self.records:
+                    found.append(call_id)
+                    self._deadlines[call_id] = (now + layout.DUE_RETRY, owner)
+                else:
+                    del self._deadlines[call_id]
+        return found
+
+    @override
+    def tick(self, now: float, node: str, *, grace: float = 2.0) -> Tick:
+        return Tick(self.due(now, node, grace=grace), self.take_commands(node))
+
+    @override
+    def send_command(self, node: str, command: Mapping[str, Any]) -> None:
+        self._commands.setdefault(node, []).append(json.dumps(command))
+
+    @override
+    def take_commands(self, node: str, limit: int = 20) -> list[dict[str, Any]]:
+        waiting = self._commands.pop(node, [])
+        self._commands[node] = waiting[limit:]
+        return layout.objects(waiting[:limit])
+
+    @override
+    def answer_command(self, command_id: str, answer: Mapping[str, Any]) -> None:
+        self._answers[command_id] = json.dumps(answer)
+
+    @override
+    def await_answer(self, command_id: str, timeout: float) -> dict[str, Any] | None:
+        answer = self._answers.pop(command_id, None)  # Nobody could answer while we wait: one process, one thread.
+        return None if answer is None else next(iter(layout.objects([answer])), None)
+
+    # Call log, targets, nodes
+
+    @override
+    def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
+        since = 0 if after is None else int(after.partition("-")[0])
+        rows = [row for row in reversed(self._log) if int(row[0].partition("-")[0]) > since]
+        return read_rows(rows[:count])
+
+    @override
+    def targets(self) -> dict[str, bytes]:
+        return dict(self._targets)
+
+    @override
+    def target(self, name: str) -> bytes | None:
+        return self._targets.get(name)
+
+    @override
+    def put_target(self, name: str, data: bytes) -> None:
+        self._targets[name] = data
+
+    @override
+    def remove_target(self, name: str) -> bool:
+        return self._targets.pop(name, None) is not None
+
+    @override
+    def beat(self, node: str, info: Mapping[str, Any]) -> None:
+        self._beats[node] = (self._clock() + layout.BEAT_TTL, json.dumps(info))
+
+    @override
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        now = self._clock()
+        return {name: json.loads(info) for name, (until, info) in sorted(self._beats.items()) if now < until}
+
+    @override
+    def ping(self) -> float:
+        return 0.0
+
+    @override
+    def close(self) -> None:
+        pass

@@ -1,0 +1,118 @@
+"""What every store can do, whatever keeps the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from routing.records import BadRecordError, Call
+    from routing.store.lease import Lease
+    from routing.store.log import Logged
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What the timer process has to do now: ids of the calls that are due, and commands from people."""
+
+    due: list[str]
+    commands: list[dict[str, Any]]
+
+
+class Store(Protocol):
+    """Keeps what outlives one event; all calls raise StoreUnavailable when Redis is away.
+
+    Times are seconds since the epoch and given by the caller; durations are seconds. As a context manager it is
+    closed at the end.
+    """
+
+    def create(self, call: Call) -> None:
+        """Keep a new call and its deadline; an id that exists already is left alone, since a 200 may come twice."""
+        ...
+
+    def lease(self, call_id: str, *, forget_if_plain: bool = False) -> Lease:
+        """Load a call, to be the only one who changes it; waits while another holder has it, as long as a lease lives.
+
+        With `forget_if_plain`, a plain call is deleted in the same request, and the lease says `forgotten`.
+        Raises CallUnknown, CallBusy, and BadRecordError (the lease is given up again).
+        """
+        ...
+
+    def peek(self, call_id: str) -> Call:
+        """Read a call without leasing it; raises CallUnknown and BadRecordError."""
+        ...
+
+    def calls(self) -> Iterator[Call | BadRecordError]:
+        """Read all calls; one that cannot be read is given as the error, so that the others are still seen."""
+        ...
+
+    def due(self, now: float, node: str, *, grace: float = 2.0) -> list[str]:
+        """Name the calls of `node` with a deadline at or before `now`, and others' that are overdue by `grace`.
+
+        A call named is named again a second later unless it was saved meanwhile: nobody spins on one that fails.
+        """
+        ...
+
+    def tick(self, now: float, node: str, *, grace: float = 2.0) -> Tick:
+        """Do `due` and `take_commands` in one request."""
+        ...
+
+    def send_command(self, node: str, command: Mapping[str, Any]) -> None:
+        """Leave a command (JSON values) for `node`; it is dropped when not taken within a minute."""
+        ...
+
+    def take_commands(self, node: str, limit: int = 20) -> list[dict[str, Any]]:
+        """Take the oldest commands left for `node`."""
+        ...
+
+    def answer_command(self, command_id: str, answer: Mapping[str, Any]) -> None:
+        """Leave the answer to a command; it is dropped when not awaited within a minute."""
+        ...
+
+    def await_answer(self, command_id: str, timeout: float) -> dict[str, Any] | None:
+        """Wait up to `timeout` seconds for an answer; None when there was none. The only call that may block long."""
+        ...
+
+    def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
+        """Read the newest finished transfers, newest first; with `after`, only those logged since that position."""
+        ...
+
+    def targets(self) -> dict[str, bytes]:
+        """Read all targets as JSON, by name."""
+        ...
+
+    def target(self, name: str) -> bytes | None:
+        """Read one target as JSON; None when there is none."""
+        ...
+
+    def put_target(self, name: str, data: bytes) -> None:
+        """Keep a target, replacing one of this name."""
+        ...
+
+    def remove_target(self, name: str) -> bool:
+        """Delete a target; False when there was none."""
+        ...
+
+    def beat(self, node: str, info: Mapping[str, Any]) -> None:
+        """Say that `node` is alive, for the next ten seconds."""
+        ...
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """Read what the nodes alive said of themselves, by name."""
+        ...
+
+    def ping(self) -> float:
+        """Measure one request, in seconds."""
+        ...
+
+    def close(self) -> None:
+        """Give up the connection; the next call opens it again."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

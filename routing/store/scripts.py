@@ -1,0 +1,108 @@
+"""The Lua scripts: each is one step that nobody can come between.
+
+Scripts about one call get its keys as KEYS: record, lease, deadlines. A repeated request (the connection broke before
+the answer came) does no harm: a script that finds its own work done says so.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+
+from routing.store.layout import DUE_LIMIT, DUE_RETRY, RECORD_TTL
+
+
+class Script:
+    """A script, and the hash by which Redis knows it once it has seen it."""
+
+    __slots__ = ("sha", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.sha = sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+# ARGV: record, score, member
+CREATE = Script(f"""
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', {RECORD_TTL}) then
+  redis.call('ZADD', KEYS[3], ARGV[2], ARGV[3])
+  redis.call('EXPIRE', KEYS[3], {RECORD_TTL})
+end
+return 1
+""")
+
+# ARGV: token, lease TTL in ms, call id, '1' to delete a plain call
+# Gives the record, nil when there is none, 0 when another one holds the lease.
+LEASE = Script("""
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] then return 0 end
+local record = redis.call('GET', KEYS[1])
+if not record then return false end
+if ARGV[4] == '1' and string.sub(record, 1, 1) == 'P' then
+  local head_end = string.find(record, '\\n', 1, true) or 1
+  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('ZREM', KEYS[3], ARGV[3] .. '@' .. string.sub(record, 2, head_end - 1))
+else
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+end
+return record
+""")
+
+# ARGV: token, record, score, member, member as stored, lease TTL in ms to keep it or '0'
+SAVE = Script(f"""
+local holder = redis.call('GET', KEYS[2])
+if holder ~= ARGV[1] then
+  local done = not holder and ARGV[6] == '0' and redis.call('GET', KEYS[1]) == ARGV[2]
+  return done and 1 or 0
+end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', {RECORD_TTL})
+if ARGV[4] ~= ARGV[5] then redis.call('ZREM', KEYS[3], ARGV[5]) end
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[4])
+redis.call('EXPIRE', KEYS[3], {RECORD_TTL})
+if ARGV[6] == '0' then
+  redis.call('DEL', KEYS[2])
+else
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[6])
+end
+return 1
+""")
+
+# ARGV: token, member
+FORGET = Script("""
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+  return 1 - redis.call('EXISTS', KEYS[1])
+end
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('ZREM', KEYS[3], ARGV[2])
+return 1
+""")
+
+# The one argument is the token.
+RELEASE = Script("""
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+return 1
+""")
+
+# KEYS: deadlines, and what the names of the shard's records begin with.  ARGV: now, node, grace
+# What is given out is put off, so that one process deals with it; what has no record any more is dropped.
+DUE = Script(f"""
+local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'WITHSCORES')
+local found = {{}}
+for i = 1, #members, 2 do
+  local at = string.find(members[i], '@', 1, true)
+  local id = string.sub(members[i], 1, at - 1)
+  local overdue = tonumber(members[i + 1]) <= ARGV[1] - ARGV[3]
+  if overdue or string.sub(members[i], at + 1) == ARGV[2] then
+    if redis.call('EXISTS', KEYS[2] .. id) == 1 then
+      redis.call('ZADD', KEYS[1], ARGV[1] + {DUE_RETRY}, members[i])
+      found[#found + 1] = id
+      if #found == {DUE_LIMIT} then break end
+    else
+      redis.call('ZREM', KEYS[1], members[i])
+    end
+  end
+end
+return found
+""")
+
+SOURCES = {script.sha: script.source for script in (CREATE, LEASE, SAVE, FORGET, RELEASE, DUE)}
+"""What to send when Redis does not know the hash (it was restarted, or never saw the script)."""

@@ -1,0 +1,164 @@
+"""One blocking connection to Redis, with a deadline for each request as a whole: connect, send and receive.
+
+The protocol is read and written by hiredis. The client library is not used: its sockets wait for readiness before
+each read and write, which costs a third of the CPU of a request, and its time limits hold for each read by itself.
+Here the kernel keeps the time (SO_RCVTIMEO), and it is set anew only when a request has used up a part of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from routing.store.address import Address
+
+Command = tuple[str | bytes | int | float, ...]
+
+_BUFFER = bytearray(65536)
+_LATE = (BlockingIOError, TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Broken(Exception):
+    """The request has no answer; the message says why, for people."""
+
+
+class Wire:
+    """A connection that is opened when it is first used, again after it broke, and anew in each forked process.
+
+    A host name is looked up at each connect, and a slow resolver is outside the deadline: prefer addresses.
+    """
+
+    def __init__(self, address: Address, seconds: float) -> None:
+        self._address = address
+        self._seconds = seconds
+        """What a request is usually given, so that the kernel need not be told each time."""
+        self._armed = seconds
+        self._socket: socket.socket | None = None
+        self._reader = hiredis.Reader()
+        self._pid = 0
+        self._answered = False
+
+    def exchange(self, commands: Sequence[Command], until: float) -> list[Any]:
+        """Send commands in one go and give their replies, error replies among them; raises Broken.
+
+        `until` is on the clock of time.monotonic. A connection that is found closed (Redis was restarted) is opened
+        again and the commands are sent once more within the same deadline: they may have been done twice then, and
+        must be such that this does no harm.
+        """
+        data = b"".join(map(hiredis.pack_command, commands))  # type: ignore[arg-type]  # its stub knows one argument
+        if self._pid != os.getpid():
+            self.close()  # It belongs to the parent process.
+        try:
+            return self._try_twice(data, len(commands), until)
+        except _LATE as error:
+            self.close()
+            raise Broken("it gave no answer in time") from error
+        except (OSError, hiredis.ProtocolError) as error:
+            self.close()
+            raise Broken(getattr(error, "strerror", None) or str(error)) from error
+        except BaseException:
+            self.close()  # Or the next request would be given the replies to this one.
+            raise
+
+    def close(self) -> None:
+        """Close the connection, if there is one; what was on its way is lost."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _try_twice(self, data: bytes, count: int, until: float) -> list[Any]:
+        """Send and receive; once more on a new connection if this one had been closed while it lay idle."""
+        if self._socket is not None:
+            try:
+                return self._converse(self._socket, data, count, until)
+            except ConnectionError:
+                if self._answered:
+                    raise
+                self.close()
+        return self._converse(self._connect(until), data, count, until)
+
+    def _converse(self, connection: socket.socket, data: bytes, count: int, until: float) -> list[Any]:
+        self._answered = False
+        connection.sendall(data)
+        reader = self._reader
+        replies: list[Any] = []
+        while len(replies) < count:
+            self._arm(connection, until - time.monotonic())
+            size = connection.recv_into(_BUFFER)
+            if size == 0:
+                raise ConnectionResetError("it closed the connection")
+            self._answered = True
+            reader.feed(_BUFFER, 0, size)  # type: ignore[arg-type]  # its stub forgets bytearray
+            while (reply := reader.gets()) is not False:
+                replies.append(reply)
+        return replies
+
+    def _arm(self, connection: socket.socket, seconds: float) -> None:
+        """Let the kernel end a read after these seconds; a system call only when it would be late or early by much."""
+        if seconds <= 0:
+            raise TimeoutError
+        if not 0.9 * self._armed <= seconds <= self._armed:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
+            self._armed = seconds
+
+    def _connect(self, until: float) -> socket.socket:
+        """Open the connection and log in."""
+        address = self._address
+        connection = _open_unix(address.path, until) if address.path else _open_tcp(address, until)
+        connection.setblocking(True)
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            connection.setsockopt(socket.SOL_SOCKET, option, _timeval(self._seconds))
+        self._armed = self._seconds
+        self._reader = hiredis.Reader()
+        self._pid = os.getpid()
+        self._socket = connection
+        if greeting := address.greeting():
+            data = b"".join(map(hiredis.pack_command, greeting))  # type: ignore[arg-type]
+            for reply in self._converse(connection, data, len(greeting), until):
+                if isinstance(reply, hiredis.ReplyError):
+                    raise OSError(f"it refused the login: {reply}")
+        return connection
+
+
+def _open_unix(path: str, until: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(_left(until))
+        connection.connect(path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open_tcp(address: Address, until: float) -> socket.socket:
+    connection = socket.create_connection((address.host, address.port), _left(until))
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if address.tls is not None:
+            connection.settimeout(_left(until))
+            return address.tls.wrap_socket(connection, server_hostname=address.host)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _left(until: float) -> float:
+    """Tell the seconds left; never 0, which would mean not to wait for the kernel at all."""
+    return max(until - time.monotonic(), 0.001)
+
+
+def _timeval(seconds: float) -> bytes:
+    micros = max(int(seconds * 1_000_000), 1)
+    return struct.pack("@ll", micros // 1_000_000, micros % 1_000_000)

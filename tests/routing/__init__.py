@@ -1,0 +1,1 @@
+"""Tests of what to do with a call, without any daemon."""

@@ -1,0 +1,154 @@
+"""Looks on while things happen to a call, and sees to it that what must hold of every call does hold of this one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from routing import actions as do
+from routing import events as ev
+from routing.records import HISTORY, Call, Deadline, Dialog, Party, State, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from routing.actions import Action
+
+UNDER_WAY = {State.CALLING, State.RINGING, State.BRIDGING}
+JOINED = {State.LEAVING, State.CONNECTED}
+OWNERS = {
+    Deadline.RING: {State.CALLING, State.RINGING},
+    Deadline.BRIDGE: {State.BRIDGING},
+    Deadline.AGENT_BYE: {State.LEAVING},
+    Deadline.APOLOGY: {State.APOLOGISING},
+}
+"""The states that have a deadline, always, and no other state has it."""
+
+
+def key(dialog: Dialog) -> tuple[str, str, str]:
+    """Name a dialog (RFC 3261 section 12), as handoff sees it."""
+    return dialog.call_id, dialog.local_tag, dialog.remote_tag
+
+
+class Audit:
+    """What has become of a call's dialogs, legs, transfers and media so far."""
+
+    def __init__(self, call: Call) -> None:
+        """Begin with a call of which nothing is known yet."""
+        self.sent: dict[tuple[str, str, str], int] = {}
+        self.open: set[tuple[str, str, str]] = {key(call.caller)} | ({key(call.agent)} if call.agent else set())
+        self.ringing: set[int] = set()
+        self.leg_media: set[int] = set()
+        self.notified: dict[str, list[tuple[int, bool]]] = {}
+        self.begun: dict[str, bool] = {}
+        self.recorded: list[str] = []
+        self.released = 0
+
+    def look(self, before: Call, event: ev.Event, after: Call, actions: Sequence[Action]) -> None:
+        """Check one step."""
+        assert decode(after.id, encode(after)) == after
+        self._begun(before, after)
+        self._closed_by_event(before, event, after)
+        for action in actions:
+            self._did(action, before, after)
+        self._answered(event, actions)
+        if any(isinstance(action, do.BridgeMedia) for action in actions):
+            assert len(actions) == 1, "what follows a bridge is a step of its own"
+        assert_shape(after)
+        self._ended(before, after, actions)
+
+    def _begun(self, before: Call, after: Call) -> None:
+        if after.transfer and not before.transfer:
+            subscription = after.transfer.subscription
+            transfer_id = f"{after.transfer.id} {len(self.begun)}"
+            self.begun[transfer_id] = bool(subscription and subscription.notify)
+            self.notified[transfer_id] = []
+        if after.target and not before.target:
+            self.open.add(key(after.target))
+
+    def _closed_by_event(self, before: Call, event: ev.Event, after: Call) -> None:
+        if isinstance(event, ev.HungUp):
+            gone = before.dialog(event.party)
+            if gone is not None:
+                self.open.remove(key(gone))
+        if isinstance(event, ev.LegFailed | ev.LegAnswered):
+            self.ringing.discard(event.leg)
+        if isinstance(event, ev.MediaBridged):
+            assert before.leg is not None
+            self.leg_media.remove(before.leg.number)
+
+    def _did(self, action: Action, before: Call, after: Call) -> None:
+        if isinstance(action, do.RelayRequest | do.SendNotify | do.SendBye | do.RefreshSession):
+            last = self.sent.get(key(action.dialog), 0)
+            assert action.cseq > last, f"CSeq {action.cseq} does not rise above {last}"
+            self.sent[key(action.dialog)] = action.cseq
+        if isinstance(action, do.SendBye):
+            self.open.discard(key(action.dialog))
+        if isinstance(action, do.RelayRequest) and after.state is State.ENDED:
+            self.open.remove(key(action.dialog))
+        if isinstance(action, do.InviteLeg):
+            assert action.leg.number not in self.leg_media
+            self.leg_media.add(action.leg.number)
+            self.ringing.add(action.leg.number)
+        if isinstance(action, do.CancelLeg):
+            self.ringing.discard(int(action.call_id.rpartition("-")[2]))
+        if isinstance(action, do.ReleaseLegMedia):
+            self.leg_media.remove(action.leg)
+        if isinstance(action, do.ReleaseMedia):
+            self.released += 1
+            self.leg_media.clear()
+        if isinstance(action, do.SendNotify):
+            self.notified[list(self.begun)[-1]].append((action.status, action.final))
+        if isinstance(action, do.RecordTransfer):
+            assert action.transfer.outcome is not None
+            assert action.transfer.status is not None
+            assert action.transfer.ended_at is not None
+            self.recorded.append(list(self.begun)[-1])
+
+    def _answered(self, event: ev.Event, actions: Sequence[Action]) -> None:
+        answers = [a for a in actions if isinstance(a, do.AcceptRequest | do.RefuseRequest | do.RelayRequest)]
+        by_command = isinstance(event, ev.TransferRequested) and event.transfer.subscription is None
+        if by_command or isinstance(event, ev.TransferCancelled):
+            assert all(isinstance(answer, do.RefuseRequest) for answer in answers)
+        else:
+            is_request = isinstance(event, ev.HungUp | ev.RequestReceived | ev.TransferRequested)
+            assert len(answers) == is_request, "a request has one answer, and nothing else has any"
+
+    def _ended(self, before: Call, after: Call, actions: Sequence[Action]) -> None:
+        ended_now = after.state is State.ENDED and before.state is not State.ENDED
+        assert self.released == (after.state is State.ENDED), "media is released once, at the end"
+        assert any(isinstance(action, do.ForgetCall) for action in actions) == ended_now
+        if before.state is State.ENDED:
+            stray = do.SendBye | do.CancelLeg | do.AcceptRequest | do.RefuseRequest
+            assert all(isinstance(action, stray) for action in actions), "nothing is begun after the end"
+        if after.state is State.ENDED:
+            assert isinstance(actions[-1], do.ForgetCall) or not ended_now
+            assert not self.open, f"left hanging: {self.open}"
+        if after.state not in UNDER_WAY:
+            self.no_transfer_left(after)
+
+    def no_transfer_left(self, call: Call) -> None:
+        """Check that each transfer has one outcome and one final NOTIFY, and that no phone rings."""
+        assert self.recorded == list(self.begun)
+        for name, wants in self.begun.items():
+            finals = [final for _, final in self.notified[name]]
+            assert finals.count(True) == wants
+            assert not wants or finals[-1], "nothing is told after the end"
+        assert not self.ringing
+        assert not self.leg_media
+
+
+def assert_shape(call: Call) -> None:
+    """Check that a call has what its state needs, and nothing else."""
+    state = call.state
+    for name, owners in OWNERS.items():
+        assert (name in call.deadlines) == (state in owners), f"{name} while {state}"
+    assert (Deadline.CHECK in call.deadlines) == (state is not State.ENDED)
+    assert (Deadline.REFRESH in call.deadlines) == (state in JOINED and call.session_timer is not None)
+    assert (call.transfer is not None) == (state in UNDER_WAY)
+    assert (call.target is not None) == (state in {State.BRIDGING, *JOINED})
+    assert (call.leg is not None) == (state in {*UNDER_WAY, *JOINED})
+    assert call.agent is not None or state not in {State.TALKING, State.LEAVING}
+    assert call.agent is None or state not in {State.CONNECTED, State.APOLOGISING, State.ENDED}
+    assert len(call.history) <= HISTORY
+    assert call.plain == (state is State.TALKING)
+    assert call.dialog(Party.CALLER) is call.caller

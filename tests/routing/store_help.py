@@ -1,0 +1,118 @@
+"""A Redis server of the tests' own, and records to keep in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from routing.outcomes import Mode, Outcome
+from routing.records import Call, Deadline, Dialog, State, Transfer
+from routing.store.address import Address
+from routing.store.wire import Wire
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READY = b"ready to accept connections"
+
+
+class RedisServer:
+    """A redis-server on a unix socket in a folder; it can be stopped, frozen and started again."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.path = str(folder / "redis.sock")
+        self.url = f"unix://{self.path}"
+        self.address = Address.parse(self.url)
+        where = ["--unixsocket", self.path, "--dir", str(folder), "--port", "0"]
+        self._command = ["redis-server", *where, "--save", "", *options]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        lines = []
+        for line in self._process.stdout:
+            lines.append(line)
+            if READY in line:
+                break
+        assert READY in lines[-1], b"".join(lines).decode()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.terminate()
+            self._process.communicate()
+            self._process = None
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def ask(self, *command: str | bytes | int) -> Any:
+        wire = Wire(self.address, 5.0)
+        try:
+            return wire.exchange([command], time.monotonic() + 5.0)[0]
+        finally:
+            wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def a_dialog(name: str) -> Dialog:
+    return Dialog(
+        call_id=f"{name}@phone.example.com",
+        local="<sip:+4930123456@handoff.example.com>",
+        local_tag=f"local-{name}",
+        remote=f"<sip:{name}@example.com>",
+        remote_tag=f"remote-{name}",
+        remote_target=f"sip:{name}@192.0.2.7:5060",
+        routes=("<sip:proxy.example.com;lr>",),
+    )
+
+
+def a_call(call_id: str = "00000000000000aa", **changes: Any) -> Call:
+    values: dict[str, Any] = {
+        "schema_version": 1,
+        "id": call_id,
+        "node": "node1",
+        "media_node": "media1",
+        "pool": "sales",
+        "may_refer": True,
+        "created_at": 1000.0,
+        "caller": a_dialog("alice"),
+        "agent": a_dialog("robot"),
+        "deadlines": {Deadline.CHECK: 1060.0},
+    }
+    return Call(**(values | changes))
+
+
+def ringing(call: Call) -> Call:
+    return call.model_copy(update={"state": State.RINGING, "deadlines": {Deadline.RING: 1030.0}})
+
+
+def a_transfer(transfer_id: str, **changes: Any) -> Transfer:
+    values: dict[str, Any] = {
+        "id": transfer_id,
+        "target": "support",
+        "mode": Mode.BLIND,
+        "source": "refer",
+        "endpoints": ("sip:bob@example.com",),
+        "ring_timeout": 30.0,
+        "sender": "<sip:alice@example.com>",
+        "requested_at": 1010.0,
+        "outcome": Outcome.BUSY,
+    }
+    return Transfer(**(values | changes))

@@ -1,0 +1,146 @@
+"""The table is whole, tells the truth about where its rules lead, and refuses what cannot happen."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from routing import events as ev
+from routing import rules_strays
+from routing.machine import TABLE, row_of, step
+from routing.records import Call, Deadline, Exchange, Party, SessionTimer, State, encode
+from routing.rule import IllegalEventError
+from tests.routing.audit import assert_shape
+from tests.routing.calls import NOW, Story, answered, talking, transfer
+
+ABSTRACT = {ev.Event, ev.HungUp, ev.DeadlinePassed}
+EVENTS = {kind for kind in vars(ev).values() if isinstance(kind, type) and issubclass(kind, ev.Event)} - ABSTRACT
+
+
+def everything(call: Call) -> Iterator[ev.Event]:
+    """Make one of each event that could come to this call, with all that makes a difference to the rules."""
+    old = call.transfer or (call.history[-1] if call.history else None)
+    yield ev.TransferRequested(transfer("sip:a", "sip:b", cseq=101))
+    yield ev.TransferRequested(transfer("sip:a", cseq=102, notify=False))
+    yield ev.TransferRequested(transfer("sip:a"))
+    if old:
+        yield ev.TransferRequested(old)
+    yield ev.TransferCancelled()
+    for leg in {0, call.legs_made}:
+        yield ev.LegRang(leg)
+        yield answered(leg)
+        yield answered(leg, remote_tag="another")
+        yield from (ev.LegFailed(leg, status, "No", heard) for status in (408, 486, 603) for heard in (True, False))
+    yield ev.MediaBridged()
+    yield ev.MediaFailed(488, "No codec")
+    yield from (ev.CallerHungUp(200), ev.AgentHungUp(200), ev.TargetHungUp(200))
+    for party in Party:
+        yield ev.PartyLost(party, "no media")
+        yield ev.RequestReceived(party, "INVITE", 200, None, offer=True)
+        yield ev.RequestReceived(party, "INFO", 200)
+        yield ev.SessionChanged(party, "offer", "answer", "view")
+        yield ev.OfferRejected(party)
+    yield from (ev.DeadlinePassed(name) for name in Deadline)
+
+
+def likeness(call: Call) -> tuple[object, ...]:
+    """Say what the rules look at, so that calls which are alike to them are explored once."""
+    under_way = call.transfer
+    return (
+        call.state,
+        call.agent is None,
+        call.exchange is None,
+        call.session_timer is None,
+        min(call.legs_made, 2),
+        under_way and (under_way.subscription, len(under_way.attempts), len(under_way.endpoints)),
+        call.history[-1].subscription if call.history else None,
+    )
+
+
+@pytest.fixture(scope="module")
+def explored() -> dict[tuple[State, object], set[State]]:
+    """Go along every path there is, and note where each cell of the table led."""
+    seen: dict[tuple[State, object], set[State]] = defaultdict(set)
+    ahead = [talking(), talking(session_timer=SessionTimer(interval=90, method="UPDATE"))]
+    known = {likeness(call) for call in ahead}
+    while ahead:
+        call = ahead.pop()
+        for event in everything(call):
+            cell = call.state, row_of(call, event, NOW + 1000)
+            try:
+                after, _ = step(call, event, NOW + 1000)
+            except IllegalEventError:
+                assert TABLE[cell].name == "illegal"
+                continue
+            assert TABLE[cell].name != "illegal"
+            seen[cell].add(after.state)
+            assert_shape(after)
+            if likeness(after) not in known:
+                known.add(likeness(after))
+                ahead.append(after.model_copy(update={"deadlines": dict.fromkeys(after.deadlines, NOW)}))
+    return seen
+
+
+@pytest.mark.parametrize("state", State)
+def test_each_state_has_a_rule_for_each_event_and_each_deadline(state: State) -> None:
+    assert {row for at, row in TABLE if at is state} >= EVENTS | {*Deadline}
+
+
+def test_no_state_lacks_a_row_that_another_one_has() -> None:
+    rows = {row for _, row in TABLE}
+    assert set(TABLE) == {(state, row) for state in State for row in rows}
+
+
+def test_every_rule_that_does_something_is_reached(explored: dict[tuple[State, object], set[State]]) -> None:
+    """Rules that change nothing are there for what nobody can foresee; all others are there because it happens."""
+    idle = {rule.name for rule in vars(rules_strays).values() if hasattr(rule, "leads")}
+    assert not [(*cell, rule.name) for cell, rule in TABLE.items() if rule.name not in idle and cell not in explored]
+
+
+def test_each_rule_leads_where_it_says(explored: dict[tuple[State, object], set[State]]) -> None:
+    """All that is seen is declared, and all that is declared is seen; to stay need not be declared."""
+    for cell, rule in TABLE.items():
+        seen = explored.get(cell, set())
+        assert seen - {cell[0]} <= set(rule.leads), cell
+        assert not seen or set(rule.leads) <= seen, cell
+
+
+def test_the_end_is_reached_from_every_state(explored: dict[tuple[State, object], set[State]]) -> None:
+    ends = {State.ENDED}
+    while more := {at for (at, _), seen in explored.items() if seen & ends} - ends:
+        ends |= more
+    assert ends == set(State)
+
+
+def test_an_ended_call_stays_ended(explored: dict[tuple[State, object], set[State]]) -> None:
+    assert all(seen == {State.ENDED} for (at, _), seen in explored.items() if at is State.ENDED)
+
+
+def test_an_event_that_cannot_happen_raises_says_what_and_where_and_changes_nothing() -> None:
+    call = talking()
+    before = encode(call)
+    with pytest.raises(IllegalEventError) as raised:
+        step(call, ev.MediaBridged(), NOW)
+    assert raised.value.text == (
+        "MediaBridged cannot happen while call 00c0ffee00c0ffee is talking; nothing was changed"
+    )
+    assert encode(call) == before
+
+
+def test_a_deadline_that_was_moved_or_cleared_meanwhile_is_nothing() -> None:
+    """Two nodes may both see that a deadline has passed; the second one comes too late."""
+    story = Story()
+    story.refer("sip:a", "sip:b")
+    story.waits(Deadline.RING)
+    moved = story.call
+    assert story.event(ev.DeadlinePassed(Deadline.RING)) == []
+    assert story.event(ev.DeadlinePassed(Deadline.APOLOGY)) == []
+    assert story.call is moved
+
+
+def test_an_offer_that_nobody_answers_holds_up_a_bridge_only_for_a_while() -> None:
+    story = Story(talking().model_copy(update={"exchange": Exchange(offerer=Party.CALLER, cseq=8, since=NOW - 5)}))
+    story.refer()
+    assert story.answers() == ["bridge leg 1"]

@@ -1,0 +1,193 @@
+"""Wrong and contradicting settings are told all at once, each with place, value and mend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from routing.settings import SettingsError, make_settings
+from tests.routing.settings_help import AGENTS, POOL, URL, made, problems
+
+
+class TestProblems:
+    """What is wrong is told with place, value and mend."""
+
+    @pytest.mark.parametrize(
+        ("sections", "problem"),
+        [
+            ({"sip": {"listn": []}}, "sip.listn: is not known here; did you mean listen?"),
+            ({"pool": []}, "pool: is not known here; did you mean pools?"),
+            (
+                {"pools": [{**POOL, "agents": [*AGENTS, {"uri": "sip:a b@h"}]}]},
+                "pools[0].agents[1].uri: 'sip:a b@h' is not a sip: URI; write it as sip:user@host",
+            ),
+            (
+                {"pools": [{**POOL, "agents": [{"url": "sip:h"}]}]},
+                (
+                    'pools[0].agents[0].uri: is missing; add uri = "sip:agent@192.0.2.10:5060" '
+                    "pools[0].agents[0].url: is not known here; did you mean uri?"
+                ),
+            ),
+            ({"pools": []}, "pools: this cannot be used; give at least one"),
+            ({"pools": POOL}, "pools: this cannot be used; write it as a list: [...]"),
+            (
+                {"trunks": [{"name": "t", "addresses": []}]},
+                "trunks[0].addresses: this cannot be used; give at least one",
+            ),
+            (
+                {"trunks": [{"name": "t", "addresses": ["10.0.0.1/8", "pbx"]}]},
+                (
+                    "trunks[0].addresses[0]: '10.0.0.1/8' has bits set after the network part; "
+                    "did you mean 10.0.0.0/8? "
+                    "trunks[0].addresses[1]: 'pbx' is no address or network; write 192.0.2.1 or 192.0.2.0/24"
+                ),
+            ),
+            ({"sip": {"listen": ["tls:127.0.0.1:5061"]}}, "sip.listen[0]: tls is not yet available; use udp or tcp"),
+            (
+                {"sip": {"listen": ["127.0.0.1:5060", "udp:::1:5060", "udp:127.0.0.1", "udp:localhost:5060"]}},
+                (
+                    "sip.listen[0]: '127.0.0.1:5060' is no place to listen at; write it as udp:127.0.0.1:5060 "
+                    "sip.listen[1]: 'udp:::1:5060' is no place to listen at; write it as udp:127.0.0.1:5060 "
+                    "sip.listen[2]: 'udp:127.0.0.1' is no place to listen at; write it as udp:127.0.0.1:5060 "
+                    "sip.listen[3]: 'localhost' is not an IP address"
+                ),
+            ),
+            (
+                {"sip": {"user_agent": ""}},
+                "sip.user_agent: '' cannot be used; give some text, or leave the setting out",
+            ),
+            ({"log": {"level": "loud"}}, "log.level: 'loud' cannot be used; it must be 'debug', 'info', 'warning' or"),
+            ({"media": {"timeout": float("inf")}}, "media.timeout: inf cannot be used; it must be a finite number"),
+            ({"metrics": {"listen": "9464"}}, "metrics.listen: '9464' is not host:port; give one like"),
+            (
+                {"rtpengine": {"nodes": {"a b": "h:1"}}},
+                "rtpengine.nodes.'a b': 'a b' is not a name; use 1 to 64 letters",
+            ),
+            ({"rtpengine": {"interface": "eth0"}}, "rtpengine.interface: 'eth0' is not an IP address; give one"),
+            ({"rtpengine": 5}, "rtpengine: 5 cannot be used; write it as a table: {...}"),
+            ({"policy": {"dial_uris": ["*"]}}, "policy.dial_uris[0]: '*' is not a host; give a name like"),
+            ({"transfer": {"caller_id": "x"}}, "transfer.caller_id: 'x' is no caller id: 'x' is not a SIP URI"),
+        ],
+    )
+    def test_a_bad_value_is_told(self, sections: dict[str, Any], problem: str) -> None:
+        assert " ".join(problems(**sections)).startswith(problem)
+
+    def test_all_problems_are_told_at_once_wrong_values_and_contradictions_together(self) -> None:
+        with pytest.raises(SettingsError) as refused:
+            make_settings(
+                {"pools": [POOL, {**POOL, "ring_timeout": 0}], "log": {"level": 5}, "extra": 1}, "handoff.toml"
+            )
+        where = [problem.where for problem in refused.value.problems]
+        assert where == ["pools[1].ring_timeout", "log.level", "extra", "pools[1].name", "pools[1].numbers[0]"]
+        assert str(refused.value).startswith("handoff.toml has 5 problems:\n  pools[1].ring_timeout: 0 cannot")
+
+    @pytest.mark.parametrize(
+        "redis", [{"url": f"x{URL}"}, {"url": [URL]}, {"url": "redis://"}, {"ulr": URL}, URL, {"deadline": URL}]
+    )
+    def test_a_password_is_never_shown(self, redis: object) -> None:
+        with pytest.raises(SettingsError) as refused:
+            made(redis=redis)
+        assert "redis" in str(refused.value)
+        assert "hunter2" not in f"{refused.value!s}{refused.value!r}"
+        assert "hunter2" not in repr(made(redis={"url": URL}))
+
+
+class TestConflicts:
+    """Settings that contradict one another are found."""
+
+    def test_the_same_name_number_or_domain_in_two_pools_is_told(self) -> None:
+        first = {**POOL, "numbers": ["+49 30-1", "+49*"], "domains": ["a.example"]}
+        second = {**POOL, "numbers": ["+49301", "+49*"], "domains": ["A.example."]}
+        assert problems(pools=[first, second]) == [
+            "pools[1].name: 'agents' is also at pools[0].name; keep one of them",
+            "pools[1].numbers[0]: '+49301' is also at pools[0].numbers[0]; keep one of them",
+            "pools[1].numbers[1]: '+49*' is also at pools[0].numbers[1]; keep one of them",
+            "pools[1].domains[0]: 'a.example' is also at pools[0].domains[0]; keep one of them",
+        ]
+
+    def test_an_agent_may_be_in_two_pools_but_not_twice_in_one(self) -> None:
+        other = {"name": "other", "numbers": ["1"], "agents": AGENTS}
+        assert len(made(pools=[POOL, other]).pools) == 2
+        assert problems(pools=[{**POOL, "agents": AGENTS * 2}]) == [
+            "pools[0].agents[1].uri: 'sip:agent@127.0.0.1:5070' is also at pools[0].agents[0].uri; keep one of them"
+        ]
+
+    def test_the_same_network_in_two_trunks_is_told(self) -> None:
+        trunks = [{"name": "a", "addresses": ["10.0.0.1"]}, {"name": "b", "addresses": ["10.0.0.1/32"]}]
+        assert problems(trunks=trunks) == [
+            "trunks[1].addresses[0]: '10.0.0.1' is also at trunks[0].addresses[0]; keep one of them"
+        ]
+
+    def test_a_pool_that_no_call_reaches_is_told(self) -> None:
+        assert problems(pools=[{"name": "p", "agents": AGENTS}]) == [
+            'pools[0]: no call would reach this pool; add numbers = ["*"] or domains = [...]'
+        ]
+
+    @pytest.mark.parametrize(
+        "listen", [["udp:127.0.0.1:5060", "udp:127.0.0.1:5060"], ["udp:127.0.0.1:5060", "udp:0.0.0.0:5060"]]
+    )
+    def test_overlapping_listen_addresses_are_told(self, listen: list[str]) -> None:
+        assert problems(sip={"listen": listen}) == [
+            f"sip.listen[1]: '{listen[1]}' is taken by sip.listen[0]; use another port or address"
+        ]
+
+    def test_the_exporter_may_not_take_the_place_of_sip_not_even_that_of_the_default(self) -> None:
+        assert problems(metrics={"listen": "127.0.0.1:5060"}) == [
+            "metrics.listen: 'tcp:127.0.0.1:5060' is taken by sip.listen[1]; use another port or address"
+        ]
+
+    def test_listen_addresses_that_differ_in_transport_address_port_or_family_are_no_conflict(self) -> None:
+        listen = [
+            "udp:127.0.0.1:5060",
+            "tcp:127.0.0.1:5060",
+            "udp:127.0.0.2:5060",
+            "udp:127.0.0.1:5062",
+            "udp:[::]:5060",
+        ]
+        assert made(sip={"listen": listen}).sip.listen == tuple(listen)
+
+    def test_the_media_ports_must_be_a_range(self) -> None:
+        assert problems(rtpengine={"port_min": 30000}) == [
+            "rtpengine.port_min: 30000 is not below port_max 29999; widen the range"
+        ]
+
+    @pytest.mark.parametrize(
+        ("sip", "interface"),
+        [
+            ("udp:127.0.0.1:20000", "127.0.0.1!192.0.2.1"),
+            ("udp:0.0.0.0:29999", "127.0.0.1"),
+            ("udp:[::1]:21000", "::1"),
+        ],
+    )
+    def test_a_sip_port_among_the_media_ports_is_told(self, sip: str, interface: str) -> None:
+        (problem,) = problems(sip={"listen": [sip]}, rtpengine={"interface": interface})
+        assert problem.startswith("sip.listen[0]: port 2")
+        assert problem.endswith("is also for media (rtpengine.port_min); use one outside the range")
+
+    @pytest.mark.parametrize(
+        ("sip", "rtpengine"),
+        [
+            ("udp:127.0.0.1:30000", {}),
+            ("tcp:127.0.0.1:20000", {}),
+            ("udp:127.0.0.2:20000", {}),
+            ("udp:127.0.0.1:20000", {"nodes": {"n": "127.0.0.1:2223"}}),
+        ],
+    )
+    def test_a_sip_port_that_is_not_in_the_way_of_media_is_no_conflict(
+        self, sip: str, rtpengine: dict[str, Any]
+    ) -> None:
+        assert made(sip={"listen": [sip]}, rtpengine=rtpengine).sip.listen == (sip,)
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            {"pools": 5},
+            {"pools": [5, {"name": 5, "numbers": 5, "agents": [{"uri": 5}]}]},
+            {"trunks": [{"addresses": [5, None]}], "sip": [], "metrics": {"listen": 5}, "rtpengine": []},
+            {"rtpengine": {"port_min": True, "port_max": "x"}, "sip": {"listen": [5]}},
+        ],
+    )
+    def test_data_of_any_form_is_refused_and_never_breaks_the_search(self, data: dict[str, Any]) -> None:
+        with pytest.raises(SettingsError):
+            make_settings(data)
