@@ -1,0 +1,1 @@
+"""Kamailio at the edges: SIP messages become events, actions become SIP messages."""

@@ -1,0 +1,206 @@
+"""What Kamailio calls: one object per process, whose methods are the callbacks of `kemi.names.Callback`."""
+
+from __future__ import annotations
+
+import os
+import traceback
+import wave
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+
+import KSR
+
+from kemi.calls import Calls
+from kemi.context import Context
+from kemi.dialogs import BRIDGED, Dialogs
+from kemi.engine import Engine
+from kemi.legs import Legs
+from kemi.media import CallMedia
+from kemi.message import SipError, done, reply, text
+from kemi.metrics import Metrics
+from kemi.outgoing import ALLOW, Outgoing
+from kemi.performer import Performer
+from kemi.tick import Timer
+from kemi.transfers import Transfers
+from routing.records import State, encode
+from routing.settings import Settings
+from routing.store import open_store
+from rtpengine import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from routing.events import Event
+    from routing.records import Call
+
+P = ParamSpec("P")
+
+
+def mod_init() -> Handoff:
+    """Make the object that Kamailio calls; called once, before the workers are forked."""
+    return Handoff()
+
+
+def _guarded(callback: Callable[Concatenate[Handoff, P], None]) -> Callable[Concatenate[Handoff, P], int]:
+    """Let no exception reach Kamailio: a request is answered 500 and the trace is logged with the call's id."""
+
+    @wraps(callback)
+    def guarded(self: Handoff, *args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            callback(self, *args, **kwargs)
+        except SipError as error:
+            self.metrics.answer(error.status)
+            reply(error.status, error.text, error.retry_after)
+        except Exception:  # noqa: BLE001 - the last stop before C; the caller gets 500 and the operator the trace
+            KSR.err(f"{callback.__name__}: {traceback.format_exc()}\n")
+            if callback.__name__ == "ksr_request_route" and not KSR.is_ACK():
+                reply(500, "Server Internal Error")
+        return 1
+
+    return cast("Callable[Concatenate[Handoff, P], int]", guarded)
+
+
+class Handoff:
+    """The callbacks."""
+
+    def __init__(self) -> None:
+        """Read the settings; connections are made by each worker for itself, when it first needs them."""
+        settings = Settings.model_validate_json(Path(os.environ["HANDOFF_SETTINGS"]).read_bytes())
+        apology = os.environ.get("HANDOFF_APOLOGY", "")
+        self.metrics = Metrics()
+        store = open_store(settings.redis.url or "", deadline=settings.redis.deadline, observer=self.metrics.redis)
+        pool = Pool(settings.rtpengine.nodes, observer=self.metrics.rtpengine)
+        media = CallMedia(pool, silence=settings.media.timeout)
+        outgoing = Outgoing(_advertised(settings), no_reply=settings.sip.no_reply_timeout)
+        performer = Performer(outgoing, media, self.metrics, apology)
+        self._context = Context(
+            settings=settings,
+            store=store,
+            pool=pool,
+            media=media,
+            outgoing=outgoing,
+            performer=performer,
+            engine=Engine(store, media, performer, self._observe),
+            transfers=Transfers(settings, store),
+            metrics=self.metrics,
+            apology_seconds=_duration(apology),
+        )
+        self._calls = Calls(self._context)
+        self._dialogs = Dialogs(self._context)
+        self._legs = Legs(self._context)
+        self._timer = Timer(self._context)
+
+    def child_init(self, rank: int) -> int:
+        """Begin a worker; nothing to do, since each connection is opened by the process that first uses it."""
+        del rank
+        return 0
+
+    @_guarded
+    def ksr_request_route(self, msg: object) -> None:
+        """Handle a request from outside."""
+        del msg
+        method = KSR.kx.get_method() or ""
+        self.metrics.request(method)
+        if not done(KSR.maxfwd.process_maxfwd(70)):
+            raise SipError(483, "Too Many Hops")
+        KSR.force_rport()
+        if method == "CANCEL":
+            if done(KSR.tm.t_check_trans()):
+                KSR.tm.t_relay()
+        elif text("$tt"):
+            self._dialogs.request(method)
+        elif method == "INVITE":
+            self._calls.invite()
+        elif method == "ACK":
+            KSR.tm.t_check_trans()
+        elif method == "OPTIONS":
+            KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\nAccept: application/sdp\r\n")
+            reply(200, "OK")
+        else:
+            KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\n")
+            raise SipError(405, "Method Not Allowed")
+
+    @_guarded
+    def ksr_tm_event(self, msg: object, event: str) -> None:
+        """Prepare a request of our own that tm is about to send."""
+        del msg, event
+        self._context.outgoing.hook()
+
+    @_guarded
+    def ksr_tick(self, msg: object, event: str) -> None:
+        """Look after deadlines and commands."""
+        del msg, event
+        self._timer.tick()
+
+    @_guarded
+    def ksr_call_reply(self, msg: object) -> None:
+        """Handle an agent's response to a new call."""
+        del msg
+        self.metrics.reply(KSR.kx.get_status())
+        self._calls.replied()
+
+    @_guarded
+    def ksr_call_failure(self, msg: object) -> None:
+        """Handle the failure of a new call."""
+        del msg
+        self._calls.failed()
+
+    @_guarded
+    def ksr_leg_reply(self, msg: object) -> None:
+        """Handle an endpoint's response to our INVITE."""
+        del msg
+        self.metrics.reply(KSR.kx.get_status())
+        self._legs.replied()
+
+    @_guarded
+    def ksr_leg_failure(self, msg: object) -> None:
+        """Handle an endpoint's refusal, or silence."""
+        del msg
+        self._legs.failed()
+
+    @_guarded
+    def ksr_dialog_reply(self, msg: object) -> None:
+        """Handle the response to a request within a call that was relayed."""
+        del msg
+        self.metrics.reply(KSR.kx.get_status())
+        self._dialogs.replied()
+
+    @_guarded
+    def ksr_dialog_failure(self, msg: object) -> None:
+        """Handle the refusal of an offer within a call."""
+        del msg
+        self._dialogs.failed()
+
+    @_guarded
+    def ksr_refresh_reply(self, msg: object) -> None:
+        """Handle the response to our session refresh."""
+        del msg
+        self.metrics.reply(KSR.kx.get_status())
+
+    @_guarded
+    def ksr_refresh_failure(self, msg: object) -> None:
+        """Handle the refusal of our session refresh: 481 and 408 mean that the caller is gone."""
+        del msg
+        self._dialogs.refresh_failed()
+
+    def _observe(self, before: Call, event: Event, after: Call) -> None:
+        """Log a transition once, and keep a copy of a bridged call on this node."""
+        if before.state is after.state:
+            return
+        KSR.info(f"call={after.id} event={type(event).__name__} from={before.state} to={after.state}\n")
+        if after.state in {State.LEAVING, State.CONNECTED}:
+            KSR.htable.sht_sets(BRIDGED, after.id, encode(after).decode())
+
+
+def _advertised(settings: Settings) -> str:
+    """Find the host:port by which parties reach us: as configured, or the first place that we listen at."""
+    return settings.sip.advertise or settings.sip.listen[0].partition(":")[2]
+
+
+def _duration(path: str) -> float:
+    """Measure a sound file, in seconds; 0 for none."""
+    if not path:
+        return 0.0
+    with wave.open(path) as sound:
+        return float(sound.getnframes() / sound.getframerate())

@@ -1,0 +1,172 @@
+"""New calls: from a trunk to an agent of the pool that the called number or domain belongs to."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import KSR
+
+from kemi.message import (
+    Mark,
+    SipError,
+    body,
+    done,
+    header,
+    headers,
+    name_call,
+    reply,
+    set_sdp,
+    split_routes,
+    text,
+    uri_of,
+    without_tag,
+)
+from kemi.names import Callback
+from routing.pools import pool_set
+from routing.records import SCHEMA, Call, Deadline, Dialog, Exchange, Media, Party, SessionTimer
+from routing.store import StoreError
+from rtpengine import RtpengineError
+
+if TYPE_CHECKING:
+    from kemi.context import Context
+
+RELATIVE_WEIGHTS = 11
+"""Kamailio's dispatcher algorithm: shares by the `rweight` of each agent."""
+KEPT_HEADERS = ("P-Asserted-Identity", "Privacy", "History-Info", "Diversion")
+_TIMER = re.compile(r"^\s*(\d+)\s*(?:;.*?refresher\s*=\s*(uac|uas))?", re.IGNORECASE)
+
+
+class Calls:
+    """Sends INVITEs on to agents and keeps a record of the calls that are answered."""
+
+    def __init__(self, context: Context) -> None:
+        """Take the parts that it works with."""
+        self._context = context
+
+    def invite(self) -> None:
+        """Anchor the media and send the INVITE to an agent; raises SipError for one that may or can not be."""
+        settings = self._context.settings
+        if KSR.tm.t_newtran() <= 0:
+            return  # a retransmission, answered by tm
+        if settings.trunk_for(KSR.kx.get_srcip()) is None:
+            raise SipError(403, "Not a trunk of this system")
+        pool = settings.pool_for(text("$rU"), text("$rd"))
+        if pool is None:
+            raise SipError(404, "No agents for this number")
+        if not done(KSR.dispatcher.ds_select_dst(pool_set(settings, pool), RELATIVE_WEIGHTS)):
+            raise SipError(503, "No agent is available", retry_after=10)
+        call_id = name_call(KSR.kx.get_callid())
+        sdp = body()
+        try:
+            node = self._context.pool.choose(call_id)
+            if sdp:
+                set_sdp(self._context.media.offer(node, call_id, sdp))
+        except RtpengineError as error:
+            KSR.warn(f"call={call_id} {error.text}\n")
+            raise SipError(503, "No media server is available", retry_after=10) from error
+        KSR.rr.add_rr_param(str(Mark(call_id, int(text("$cs")), node, text("$ft"))))
+        KSR.rr.record_route()
+        KSR.pv.sets("$avp(pool)", pool.name)
+        KSR.pv.sets("$avp(node)", node)
+        KSR.tm.t_set_fr(round(1000 * pool.ring_timeout), round(1000 * settings.sip.no_reply_timeout))
+        self._relay()
+
+    @staticmethod
+    def _relay() -> None:
+        KSR.tm.t_on_reply(Callback.CALL_REPLY)
+        KSR.tm.t_on_failure(Callback.CALL_FAILURE)
+        if not done(KSR.tm.t_relay()):
+            reply(500, "The agent cannot be reached")
+
+    def replied(self) -> None:
+        """Anchor the agent's media in a provisional or final response, and keep a record when it has answered."""
+        status = KSR.kx.get_status()
+        sdp = body()
+        if status >= 300 or not (sdp or status >= 200):
+            return
+        call_id, node = name_call(KSR.kx.get_callid()), text("$avp(node)")
+        offer = text("$T_req($rb)")
+        media = self._context.media
+        try:
+            view = media.answer(node, call_id, sdp) if offer else media.delayed_offer(node, call_id, sdp)
+            set_sdp(view)
+        except RtpengineError as error:
+            KSR.err(f"call={call_id} the agent's media cannot be anchored: {error.text}\n")
+            return
+        if status < 200 or text("$rm") != "INVITE":
+            return
+        call = self._record(call_id, node, Media(caller_sdp=offer, caller_view=view, agent_sdp=sdp))
+        try:
+            self._context.store.create(call)
+        except StoreError as error:
+            KSR.warn(f"call={call_id} it goes on, but cannot be transferred: {error.text}\n")
+
+    def _record(self, call_id: str, node: str, media: Media) -> Call:
+        """Make the record of a call from the 2xx at hand and the INVITE that it answers."""
+        settings = self._context.settings
+        pool = settings.pool_named(text("$avp(pool)"))
+        now = time.time()
+        caller_name, agent_name = without_tag(header("From") or ""), without_tag(header("To") or "")
+        caller_tag, agent_tag, cseq = text("$ft"), text("$tt"), int(text("$cs"))
+        routes = split_routes(headers("Record-Route"))
+        ours = [place for place, route in enumerate(routes) if f";h={call_id}." in route]
+        before, after = (routes[: ours[0]], routes[ours[-1] + 1 :]) if ours else ([], [])
+        shared = KSR.kx.get_callid()
+        return Call(
+            schema_version=SCHEMA,
+            id=call_id,
+            node=settings.node.id,
+            media_node=node,
+            pool=text("$avp(pool)"),
+            may_refer=pool.may_refer if pool else False,
+            created_at=now,
+            check_every=settings.media.check_every,
+            apology=self._context.apology_seconds,
+            caller=Dialog(
+                call_id=shared,
+                local=agent_name,
+                local_tag=agent_tag,
+                remote=caller_name,
+                remote_tag=caller_tag,
+                remote_target=uri_of(text("$T_req($hdr(Contact))")),
+                routes=tuple(after),
+                remote_cseq=cseq,
+            ),
+            agent=Dialog(
+                call_id=shared,
+                local=caller_name,
+                local_tag=caller_tag,
+                remote=agent_name,
+                remote_tag=agent_tag,
+                remote_target=uri_of(header("Contact")),
+                routes=tuple(reversed(before)),
+                local_cseq=cseq,
+                invite_cseq=(cseq, cseq),
+            ),
+            media=media,
+            exchange=None if media.caller_sdp else Exchange(offerer=Party.AGENT, cseq=cseq, since=now),
+            session_timer=self._session_timer(),
+            identity={name: value for name in KEPT_HEADERS if (value := text(f"$T_req($hdr({name}))"))},
+            deadlines={Deadline.CHECK: now + settings.media.check_every},
+        )
+
+    @staticmethod
+    def _session_timer() -> SessionTimer | None:
+        """Find whether the agent has promised to refresh the caller's session (RFC 4028 section 9)."""
+        found = _TIMER.match(header("Session-Expires") or header("x") or "")
+        if not found or (found[2] or "").lower() != "uas":
+            return None
+        allowed = text("$T_req($hdr(Allow))").upper()
+        return SessionTimer(interval=float(found[1]), method="UPDATE" if "UPDATE" in allowed else "INVITE")
+
+    def failed(self) -> None:
+        """Try the next agent where this one is out of order or does not answer; else let go of the media."""
+        status = KSR.tm.t_get_status_code()
+        cancelled = done(KSR.tm.t_is_canceled())
+        if not cancelled and (status == 408 or 500 <= status < 600) and done(KSR.dispatcher.ds_next_dst()):
+            KSR.info(f"call={name_call(KSR.kx.get_callid())} agent failed with {status}, trying {text('$du')}\n")
+            self._relay()
+            return
+        self._context.media.release(text("$avp(node)"), name_call(KSR.kx.get_callid()))

@@ -1,0 +1,84 @@
+"""One event at a time: load the call with its lease, step, save, then do what the step says.
+
+What is to be done is saved before it is done, so that another node can finish or undo it. Only a bridge is done with
+the lease held, since its result is an event of its own and nothing else may happen to the call meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from routing import actions as do
+from routing.events import Event
+from routing.machine import step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kemi.media import CallMedia
+    from routing.records import Call
+    from routing.store import Store
+
+Finding = Callable[["Call"], Event | None]
+"""Finds the event when the call is known; None when there is nothing to do. It may raise, and nothing is changed."""
+
+
+class Performer(Protocol):
+    """What does the actions; may give an event that follows at once."""
+
+    def perform(self, action: do.Action, call: Call) -> Event | None:
+        """Do one action."""
+        ...
+
+
+class Engine:
+    """Applies events to calls."""
+
+    def __init__(
+        self, store: Store, media: CallMedia, performer: Performer, observe: Callable[[Call, Event, Call], None]
+    ) -> None:
+        """Take the parts that it works with; `observe` is told of each step: call before, event, call after."""
+        self._store = store
+        self._media = media
+        self._performer = performer
+        self._observe = observe
+
+    def handle(self, call_id: str, find: Finding, *, hang_up: bool = False) -> Call:
+        """Apply an event and do what follows; gives the call as it then is.
+
+        `hang_up` says that the event is a BYE, which ends a plain call within the one round trip that loads it.
+        Raises StoreError (unknown call, store away, busy), BadRecordError, IllegalEventError, or what `find` raises:
+        then nothing was done.
+        """
+        call, actions = self._apply(call_id, find, hang_up)
+        follow = [self._performer.perform(action, call) for action in actions]
+        for event in follow:
+            if event is not None:
+                call = self.handle(call_id, lambda _, event=event: event)  # type: ignore[misc]
+        return call
+
+    def _apply(self, call_id: str, find: Finding, hang_up: bool) -> tuple[Call, Sequence[do.Action]]:
+        with self._store.lease(call_id, forget_if_plain=hang_up) as lease:
+            call = lease.call
+            try:
+                event = find(call)
+            except Exception:
+                if lease.forgotten:
+                    self._store.create(call)
+                raise
+            actions: Sequence[do.Action] = ()
+            while event is not None:
+                before = call
+                call, actions = step(before, event, time.time())
+                self._observe(before, event, call)
+                finished = tuple(a.transfer for a in actions if isinstance(a, do.RecordTransfer))
+                bridge = next((a for a in actions if isinstance(a, do.BridgeMedia)), None)
+                if any(isinstance(a, do.ForgetCall) for a in actions):
+                    if not lease.forgotten:
+                        lease.forget(finished)
+                elif call is not before or finished:
+                    lease.save(call, keep=bridge is not None, finished=finished)
+                event = self._media.bridge(call, bridge.leg) if bridge else None
+            return call, actions

@@ -1,0 +1,80 @@
+"""What the endpoints of a target answer to our INVITE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import KSR
+
+from kemi.message import body, done, header, headers, split_routes, text, uri_of, without_tag
+from kemi.outgoing import INVITE_CSEQ
+from routing.events import Event, LegAnswered, LegFailed, LegRang
+from routing.records import BadRecordError
+from routing.rule import IllegalEventError
+from routing.rules_strays import bye_stray, cancel_stray
+from routing.store import CallUnknown, StoreError
+
+if TYPE_CHECKING:
+    from kemi.context import Context
+
+
+class Legs:
+    """Turns responses to our INVITEs into events."""
+
+    def __init__(self, context: Context) -> None:
+        """Take the parts that it works with."""
+        self._context = context
+
+    def replied(self) -> None:
+        """Handle a provisional response or a 2xx; the rest comes to `failed`."""
+        status = KSR.kx.get_status()
+        call_id, number = self._leg()
+        if 180 <= status < 190:
+            self._handle(call_id, LegRang(number))
+        elif 200 <= status < 300:
+            self._handle(call_id, self._answered(number))
+
+    @staticmethod
+    def _leg() -> tuple[str, int]:
+        call_id, _, number = KSR.kx.get_callid().partition("-")
+        return call_id, int(number)
+
+    @staticmethod
+    def _answered(number: int) -> LegAnswered:
+        return LegAnswered(
+            leg=number,
+            call_id=KSR.kx.get_callid(),
+            local=without_tag(header("From") or ""),
+            local_tag=text("$ft"),
+            cseq=INVITE_CSEQ,
+            remote=without_tag(header("To") or ""),
+            remote_tag=text("$tt"),
+            remote_target=uri_of(header("Contact")),
+            routes=tuple(reversed(split_routes(headers("Record-Route")))),
+            sdp=body(),
+        )
+
+    def failed(self) -> None:
+        """Handle a final response of 300 or above, or none at all."""
+        call_id, number = self._leg()
+        status = KSR.tm.t_get_status_code()
+        silent = done(KSR.tm.t_branch_timeout()) and not done(KSR.tm.t_branch_replied())
+        reason = "Request Timeout" if done(KSR.tm.t_branch_timeout()) else text("$T_reply_reason")
+        self._handle(call_id, LegFailed(number, status, reason or "Failed", answered=not silent))
+
+    def _handle(self, call_id: str, event: LegAnswered | LegRang | LegFailed) -> None:
+        try:
+            self._context.engine.handle(call_id, lambda _: event)
+        except CallUnknown:
+            self._drop(call_id, event)
+        except (StoreError, BadRecordError, IllegalEventError) as error:
+            KSR.err(f"call={call_id} leg={event.leg} {type(event).__name__} came to nothing: {error.text}\n")
+            if isinstance(event, LegAnswered):
+                self._drop(call_id, event)  # better a person who is hung up on than one who hears nothing
+
+    def _drop(self, call_id: str, event: Event) -> None:
+        """Let go of an endpoint whose call has ended, or cannot be read."""
+        if isinstance(event, LegAnswered):
+            self._context.outgoing.bye(bye_stray(event))
+        elif isinstance(event, LegRang):
+            self._context.outgoing.cancel(cancel_stray(call_id, event))

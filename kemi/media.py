@@ -1,0 +1,183 @@
+"""What a call asks of rtpengine. Tags there are plain words: caller, agent, and shadow and leg with a number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from routing.events import MediaBridged, MediaFailed, PartyLost
+from routing.records import Party
+from rtpengine import (
+    Answer,
+    Codecs,
+    CommandRefused,
+    Delete,
+    Offer,
+    PlayMedia,
+    Query,
+    RtpengineError,
+)
+from rtpengine.sdp import codec_names, endpoint, has_audio, narrow, sends
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from routing.records import Call, Leg
+    from rtpengine import MediaPool, SdpReply
+
+# What an endpoint is offered to listen at before it is bridged: the discard port (RFC 863).
+_SINK = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP {types}\r\n"
+    "{maps}a=sendrecv\r\na=ptime:20\r\n"
+)
+
+
+def tag(call: Call, party: Party) -> str:
+    """Name a party as rtpengine knows it."""
+    if party is not Party.TARGET:
+        return party.value
+    assert call.leg is not None, "a target has a leg"
+    return f"leg{call.leg.number}"
+
+
+class CallMedia:
+    """Media of the calls; every method may raise RtpengineError, whose `text` says what is wrong."""
+
+    def __init__(self, pool: MediaPool, *, silence: float) -> None:
+        """Take the pool of nodes, and the seconds without RTP after which a party counts as lost; 0 for never."""
+        self._pool = pool
+        self._silence = silence
+
+    def offer(self, node: str, call_id: str, sdp: str) -> str:
+        """Anchor the caller's offer; gives the SDP for the agent."""
+        return self._pool.request(node, Offer(call_id, "caller", sdp)).sdp
+
+    def answer(self, node: str, call_id: str, sdp: str) -> str:
+        """Anchor the agent's answer; gives the SDP for the caller."""
+        return self._pool.request(node, Answer(call_id, "caller", "agent", sdp)).sdp
+
+    def delayed_offer(self, node: str, call_id: str, sdp: str) -> str:
+        """Anchor an offer that came in the agent's 2xx; gives the SDP for the caller."""
+        return self._pool.request(node, Offer(call_id, "agent", sdp)).sdp
+
+    def renegotiate(self, call: Call, offerer: Party, sdp: str) -> str:
+        """Pass a new offer between the two who talk; gives the SDP for the other one."""
+        peer = self._peer(call, offerer)
+        codecs = Codecs() if Party.AGENT in {offerer, peer} else Codecs.adding(_codecs(call))
+        command = Offer(call.id, tag(call, offerer), sdp, to_tag=tag(call, peer), codecs=codecs)
+        return self._request(call, command).sdp
+
+    def conclude(self, call: Call, offerer: Party, sdp: str) -> str:
+        """Pass the answer to a new offer back; gives the SDP for the offerer."""
+        peer = self._peer(call, offerer)
+        return self._request(call, Answer(call.id, tag(call, offerer), tag(call, peer), sdp)).sdp
+
+    @staticmethod
+    def _peer(call: Call, party: Party) -> Party:
+        if party is not Party.CALLER:
+            return Party.CALLER
+        return Party.TARGET if call.target else Party.AGENT
+
+    def _request(self, call: Call, command: Offer | Answer) -> SdpReply:
+        return self._pool.request(call.media_node, command)
+
+    def offer_leg(self, call: Call, leg: Leg, codecs: Sequence[str]) -> str:
+        """Make the offer for an endpoint from a shadow of the caller, who is left untouched; gives the SDP for it."""
+        sdp = narrow(call.media.caller_sdp, call.media.caller_view)
+        types = endpoint(sdp)[2]
+        maps = "".join(f"{line}\r\n" for line in sdp.splitlines() if line.startswith(("a=rtpmap:", "a=fmtp:")))
+        sink = _SINK.format(types=" ".join(types), maps=maps)
+        shadow, branch = f"shadow{leg.number}", f"v{leg.number}"
+        command = Offer(call.id, shadow, sink, via_branch=branch, codecs=_offered(sdp, codecs))
+        return self._request(call, command).sdp
+
+    def bridge(self, call: Call, leg: Leg) -> MediaBridged | MediaFailed:
+        """Join caller and target, and let go of agent and shadow. Where it fails, caller and agent are joined again."""
+        if not has_audio(call.media.target_sdp):
+            return MediaFailed(488, "The answer has no audio that was offered")
+        shadow, peer = f"shadow{leg.number}", f"leg{leg.number}"
+        try:
+            self._request(call, Answer(call.id, shadow, peer, call.media.target_sdp, via_branch=f"v{leg.number}"))
+            view = self._join(call, peer, call.media.target_sdp)
+        except RtpengineError as error:
+            self.restore(call, Party.AGENT)
+            return MediaFailed(488 if isinstance(error, CommandRefused) else 500, error.text)
+        if endpoint(view) != endpoint(call.media.caller_view):
+            self.restore(call, Party.AGENT)
+            return MediaFailed(500, "The bridge would have moved the caller's media")
+        for gone in (shadow, "agent"):
+            self._delete(call, gone)
+        return MediaBridged()
+
+    def _join(self, call: Call, peer: str, sdp: str) -> str:
+        offer = narrow(call.media.caller_sdp, call.media.caller_view)
+        codecs = _offered(offer, _codecs(call)) if peer != "agent" else Codecs()
+        self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs))
+        return self._request(call, Answer(call.id, "caller", peer, sdp)).sdp
+
+    def restore(self, call: Call, peer: Party | None = None) -> None:
+        """Join the caller and whom it talks with again as they last agreed; a failure shows at the next check."""
+        peer = peer or self._peer(call, Party.CALLER)
+        sdp = call.media.target_sdp if peer is Party.TARGET else call.media.agent_sdp
+        try:
+            self._join(call, tag(call, peer), sdp)
+        except RtpengineError:
+            return
+
+    def release_leg(self, call: Call, number: int) -> None:
+        """Drop shadow and leg of an endpoint that was not bridged."""
+        self._delete(call, f"shadow{number}")
+
+    def release(self, node: str, call_id: str) -> None:
+        """Drop the whole call; one that rtpengine does not know is gone already."""
+        try:
+            self._pool.request(node, Delete(call_id))
+        except RtpengineError:
+            return  # it ends by its own time-out
+
+    def _delete(self, call: Call, name: str) -> None:
+        try:
+            self._pool.request(call.media_node, Delete(call.id, name))
+        except RtpengineError:
+            return  # it is dropped with the call
+
+    def play(self, call: Call, file: str) -> None:
+        """Play a file to the caller; where it cannot be played the caller hears nothing before the BYE."""
+        try:
+            self._pool.request(call.media_node, PlayMedia(call.id, "caller", file))
+        except RtpengineError:
+            return
+
+    def check(self, call: Call, now: float) -> PartyLost | None:
+        """Find a party that has stopped sending, or find that rtpengine has given the call up.
+
+        Before a transfer an agent may be silent as long as it likes; a person is not, unless on hold.
+        """
+        try:
+            streams = self._pool.request(call.media_node, Query(call.id)).tags
+        except CommandRefused:
+            return PartyLost(Party.CALLER, "no media at rtpengine")
+        except RtpengineError:
+            return None
+        if not self._silence or call.target is None:
+            return None
+        since = call.history[-1].answered_at or 0.0 if call.history else now
+        bodies = ((Party.CALLER, call.media.caller_sdp), (Party.TARGET, call.media.target_sdp))
+        for party, sdp in bodies:
+            stream = streams.get(tag(call, party))
+            quiet = stream is not None and now - max(stream.last_packet, since) > self._silence
+            if quiet and sends(sdp):
+                return PartyLost(party, "no media")
+        return None
+
+
+def _offered(sdp: str, codecs: Sequence[str]) -> Codecs:
+    """Offer the caller's own codec first where the target takes it: what need not be transcoded sounds best."""
+    if not codecs or set(codec_names(sdp)) & set(codecs):
+        return Codecs.adding(tuple(codecs))
+    return Codecs.only(tuple(codecs))
+
+
+def _codecs(call: Call) -> tuple[str, ...]:
+    """Find the codecs of the transfer that is or was last made."""
+    transfer = call.transfer or (call.history[-1] if call.history else None)
+    return transfer.codecs if transfer else ()

@@ -1,0 +1,94 @@
+"""What the workers count, in prometheus-client's multiprocess files; `handoff exporter` serves them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Histogram
+
+from routing.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from routing.records import Transfer
+
+FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+SLOW = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
+
+
+class Metrics:
+    """The counters and histograms of one worker; all times in seconds."""
+
+    def __init__(self) -> None:
+        """Register them; each worker's values are in files of its own."""
+        self._transfers = Counter("handoff_transfers", "Finished transfers.", ["mode", "outcome"])
+        self._to_invite = Histogram(
+            "handoff_refer_to_invite_seconds", "From REFER or command to the INVITE at the target.", buckets=FAST
+        )
+        self._ringing = Histogram("handoff_ring_seconds", "From INVITE to answer.", buckets=SLOW)
+        self._to_bridge = Histogram(
+            "handoff_answer_to_bridge_seconds", "From the target's answer to the bridge.", buckets=FAST
+        )
+        self._requests = Counter("handoff_sip_requests", "SIP requests received.", ["method"])
+        self._replies = Counter("handoff_sip_replies", "SIP responses received.", ["class"])
+        self._answers = Counter("handoff_sip_answers", "Error responses sent by handoff itself.", ["status"])
+        self._calls = Counter("handoff_calls", "Calls answered by an agent.", ["pool"])
+        self._redis = Histogram("handoff_redis_seconds", "Requests to Redis.", ["operation", "outcome"], buckets=FAST)
+        self._rtpengine = Histogram(
+            "handoff_rtpengine_seconds", "Requests to rtpengine.", ["node", "command", "outcome"], buckets=FAST
+        )
+
+    def transfer(self, transfer: Transfer) -> None:
+        """Count a finished transfer."""
+        self._transfers.labels(transfer.mode, transfer.outcome or Outcome.INTERNAL).inc()
+        if transfer.answered_at and transfer.ended_at:
+            self._ringing.observe(transfer.answered_at - (transfer.invited_at or transfer.requested_at))
+            self._to_bridge.observe(max(0.0, transfer.ended_at - transfer.answered_at))
+
+    def invited(self, transfer: Transfer, now: float) -> None:
+        """Note how long the first INVITE of a transfer took to leave."""
+        if not transfer.attempts:
+            self._to_invite.observe(now - transfer.requested_at)
+
+    def call(self, pool: str) -> None:
+        """Count an answered call."""
+        self._calls.labels(pool).inc()
+
+    def request(self, method: str) -> None:
+        """Count a request received; methods that are not SIP's own count as one."""
+        self._requests.labels(method if method in _METHODS else "other").inc()
+
+    def reply(self, status: int) -> None:
+        """Count a response received."""
+        self._replies.labels(f"{status // 100}xx").inc()
+
+    def answer(self, status: int) -> None:
+        """Count an error response of our own."""
+        self._answers.labels(str(status)).inc()
+
+    def redis(self, operation: str, seconds: float, outcome: str) -> None:
+        """Note a request to Redis."""
+        self._redis.labels(operation, outcome).observe(seconds)
+
+    def rtpengine(self, node: str, command: str, seconds: float, outcome: str) -> None:
+        """Note a request to rtpengine."""
+        self._rtpengine.labels(node, command, outcome).observe(seconds)
+
+
+_METHODS = frozenset(
+    {
+        "INVITE",
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "OPTIONS",
+        "INFO",
+        "UPDATE",
+        "REFER",
+        "NOTIFY",
+        "MESSAGE",
+        "PRACK",
+        "SUBSCRIBE",
+        "PUBLISH",
+        "REGISTER",
+    }
+)

@@ -1,0 +1,73 @@
+"""Doing what the machine says: SIP through `Outgoing`, media through `CallMedia`, and the request at hand."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from routing import actions as do
+from routing.events import Event, MediaFailed
+from rtpengine import RtpengineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kemi.media import CallMedia
+    from kemi.metrics import Metrics
+    from kemi.outgoing import Outgoing
+    from routing.records import Call
+
+    Answering = do.AcceptRequest | do.RefuseRequest | do.RelayRequest
+
+
+class Performer:
+    """Does actions. Those that answer or relay a request are left to `answering`, set by whoever handles one."""
+
+    def __init__(self, outgoing: Outgoing, media: CallMedia, metrics: Metrics, apology: str) -> None:
+        """Take the parts; `apology` is the path of the sound file, empty for none."""
+        self._outgoing = outgoing
+        self._media = media
+        self._metrics = metrics
+        self._apology = apology
+        self.answering: Callable[[Answering, Call], None] | None = None
+
+    def perform(self, action: do.Action, call: Call) -> Event | None:  # noqa: C901, PLR0912 - one line an action
+        """Do one action; gives the event that follows from it, if any."""
+        match action:
+            case do.AcceptRequest() | do.RefuseRequest() | do.RelayRequest():
+                assert self.answering is not None, "an answer needs a request"
+                self.answering(action, call)
+            case do.SendNotify():
+                self._outgoing.notify(call, action)
+            case do.SendBye():
+                self._outgoing.bye(action)
+            case do.RefreshSession():
+                self._outgoing.refresh(call, action)
+            case do.InviteLeg():
+                return self._invite(action, call)
+            case do.CancelLeg():
+                self._outgoing.cancel(action)
+            case do.ReleaseLegMedia():
+                self._media.release_leg(call, action.leg)
+            case do.ReleaseMedia():
+                self._media.release(call.media_node, call.id)
+            case do.PlayApology():
+                if self._apology:
+                    self._media.play(call, self._apology)
+            case do.CheckMedia():
+                return self._media.check(call, time.time())
+            case do.RecordTransfer():
+                self._metrics.transfer(action.transfer)
+            case do.BridgeMedia() | do.ForgetCall():
+                pass  # done by the engine, with the lease held
+        return None
+
+    def _invite(self, action: do.InviteLeg, call: Call) -> Event | None:
+        try:
+            sdp = self._media.offer_leg(call, action.leg, action.transfer.codecs)
+        except RtpengineError as error:
+            return MediaFailed(503, error.text)
+        self._metrics.invited(action.transfer, time.time())
+        if not self._outgoing.invite(call, action.leg, action.transfer, sdp):
+            return MediaFailed(503, "The endpoint cannot be reached")
+        return None

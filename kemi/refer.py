@@ -1,0 +1,59 @@
+"""REFER from an agent: what it asks for, and whether it may (RFC 3515, RFC 4488, RFC 3892)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import KSR
+
+from kemi.message import SipError, done, header, headers, uri_of
+from routing.events import TransferRequested
+from routing.records import Party, Subscription
+from routing.values import BadValue, ReferTo
+
+if TYPE_CHECKING:
+    from kemi.context import Context
+    from kemi.engine import Finding
+    from routing.records import Call
+
+SETTINGS_HEADERS = ("X-Handoff-Mode", "X-Handoff-Message", "X-Handoff-Summary")
+
+
+def read_refer(context: Context, party: Party, cseq: int) -> Finding:
+    """Read the REFER at hand; gives what finds the event once the call is known.
+
+    Raises SipError with the answer: 603 to the caller's side, 400 for what cannot be understood, 404 and 403 for where
+    it must not go.
+    """
+    if party is Party.CALLER:
+        raise SipError(603, "Only the agent may transfer this call")
+    values = headers("Refer-To") or headers("r")
+    if len(values) != 1:
+        raise SipError(400, "One Refer-To header is needed")
+    given = {name: value for name in SETTINGS_HEADERS if (value := header(name)) is not None}
+    try:
+        refer_to = ReferTo.parse(values[0]).with_headers(given)
+    except BadValue as error:
+        raise SipError(error.status, str(error).splitlines()[0][:120]) from error
+    requested_at = time.time()
+    subscription = Subscription(cseq=cseq, notify=(header("Refer-Sub") or "true").strip().lower() != "false")
+    referred_by = header("Referred-By") or header("b") or f"<{uri_of(header('From'))}>"
+
+    def find(call: Call) -> TransferRequested:
+        if party is not Party.AGENT or not call.may_refer:
+            raise SipError(403, "This peer may not transfer calls")
+        target = context.transfers.find(refer_to, lambda uri: done(KSR.is_myself(uri)))
+        again = any(done_before.subscription for done_before in call.history) or call.transfer is not None
+        return TransferRequested(
+            context.transfers.plan(
+                call,
+                target,
+                "refer",
+                requested_at=requested_at,
+                subscription=subscription.model_copy(update={"event_id": str(cseq)}) if again else subscription,
+                headers={"Referred-By": referred_by},
+            )
+        )
+
+    return find

@@ -1,0 +1,93 @@
+"""From a REFER or a command to the transfer that is to be done."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal
+
+from kemi.message import SipError
+from routing.records import Call, Subscription, Transfer
+from routing.targets import Target, TargetError
+from routing.values import BadValue, ReferTo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from routing.settings import Settings
+    from routing.store import Store
+
+TARGET_CACHED = 1.0
+"""Seconds that a worker goes on using a target as it last read it."""
+
+
+class Transfers:
+    """Finds targets and plans transfers to them."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Take where targets are kept, and the policy."""
+        self._settings = settings
+        self._store = store
+        self._cache: dict[str, tuple[float, Target]] = {}
+
+    def find(self, refer_to: ReferTo, is_ours: Callable[[str], bool]) -> Target:
+        """Find the target that a Refer-To means; raises SipError: 404 for an unknown one, 403 for a foreign URI.
+
+        `is_ours` tells whether a URI is at this host: there, a user part that names no target names nothing.
+        """
+        target = self.named(refer_to.user)
+        try:
+            if target is None:
+                if not self._settings.may_dial(refer_to.host) and (not refer_to.host or is_ours(refer_to.uri)):
+                    raise SipError(404, f"No target {_plain(refer_to.user)}")
+                target = Target.from_uri(refer_to.uri, self._settings)
+            return target.with_settings(refer_to.settings)
+        except BadValue as error:
+            raise SipError(error.status, _plain(str(error))) from error
+
+    def named(self, name: str) -> Target | None:
+        """Read the target of this name; raises SipError 500 for one that cannot be read."""
+        now = time.monotonic()
+        read, target = self._cache.get(name, (0.0, None))
+        if target is not None and now - read < TARGET_CACHED:
+            return target
+        data = self._store.target(name) if name else None
+        if data is None:
+            self._cache.pop(name, None)
+            return None
+        try:
+            target = Target.from_json(data)
+        except TargetError as error:
+            raise SipError(500, f"Target {_plain(name)} cannot be read") from error
+        self._cache[name] = (now, target)
+        return target
+
+    def plan(
+        self,
+        call: Call,
+        target: Target,
+        source: Literal["refer", "command"],
+        *,
+        requested_at: float,
+        subscription: Subscription | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Transfer:
+        """Make the transfer of a call to a target."""
+        senders = {"caller": call.caller.remote, "agent": call.caller.local}
+        return Transfer(
+            id=f"{call.id}-{call.legs_made + 1}",
+            target=target.name,
+            mode=target.mode,
+            source=source,
+            endpoints=tuple(endpoint.uri for endpoint in target.endpoints),
+            ring_timeout=target.ring_timeout,
+            sender=senders.get(target.caller_id, f"<{target.caller_id}>"),
+            codecs=target.codecs or self._settings.transfer.codecs,
+            headers={**target.headers, **(headers or {})},
+            subscription=subscription,
+            requested_at=requested_at,
+        )
+
+
+def _plain(words: str) -> str:
+    """Make text fit for a reason phrase: printable ASCII on one line."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in words)[:120]
