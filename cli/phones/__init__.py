@@ -1,0 +1,48 @@
+"""SIP phones in this process, for the demo and the tests: each hums its own tone and remembers what it hears.
+
+    with Phones() as phones:
+        caller = phones.add("caller", tone=CALLER)
+        agent = phones.add("agent", tone=AGENT, answer_after=0.5)
+        call = caller.call(agent.uri)
+        call.wait(State.CONFIRMED)
+        ...
+        print(call.heard())
+
+PJSIP plays and records against a null sound device; as it comes from PyPI it carries four calls and eight phones at a
+time. Any thread may call any method; all waiting has a deadline and ends with PhoneError. All times are `time.time()`
+in seconds.
+"""
+
+from cli.phones.call import MediaPath, PhoneCall
+from cli.phones.events import (
+    DigitHeard,
+    Event,
+    Incoming,
+    MediaChanged,
+    PhoneError,
+    Referred,
+    ReplyReceived,
+    RequestReceived,
+    State,
+    StateChanged,
+    TransferProgress,
+)
+from cli.phones.phone import Phone, Phones
+
+__all__ = [
+    "DigitHeard",
+    "Event",
+    "Incoming",
+    "MediaChanged",
+    "MediaPath",
+    "Phone",
+    "PhoneCall",
+    "PhoneError",
+    "Phones",
+    "Referred",
+    "ReplyReceived",
+    "RequestReceived",
+    "State",
+    "StateChanged",
+    "TransferProgress",
+]

@@ -1,0 +1,1 @@
+"""Tests of handoff; those in `stack` run the real daemons."""
