@@ -92,21 +92,27 @@ class CallMedia:
 
     def bridge(self, call: Call, leg: Leg) -> MediaBridged | MediaFailed:
         """Join caller and target, and let go of agent and shadow. Where it fails, caller and agent are joined again."""
-        if not has_audio(call.media.target_sdp):
-            return MediaFailed(488, "The answer has no audio that was offered")
+        known = {*_codecs(call), *codec_names(call.media.caller_sdp)}
+        if not has_audio(call.media.target_sdp) or known.isdisjoint(codec_names(call.media.target_sdp)):
+            return MediaFailed(488, "The answer has no codec that was offered")
         shadow, peer = f"shadow{leg.number}", f"leg{leg.number}"
         try:
             self._request(call, Answer(call.id, shadow, peer, call.media.target_sdp, via_branch=f"v{leg.number}"))
             view = self._join(call, peer, call.media.target_sdp)
         except RtpengineError as error:
-            self.restore(call, Party.AGENT)
+            self._undo(call, peer)
             return MediaFailed(488 if isinstance(error, CommandRefused) else 500, error.text)
         if endpoint(view) != endpoint(call.media.caller_view):
-            self.restore(call, Party.AGENT)
+            self._undo(call, peer)
             return MediaFailed(500, "The bridge would have moved the caller's media")
         for gone in (shadow, "agent"):
             self._delete(call, gone)
         return MediaBridged()
+
+    def _undo(self, call: Call, peer: str) -> None:
+        """Give the caller back to the agent; the leg takes its shadow with it, to which it was linked."""
+        self.restore(call, Party.AGENT)
+        self._delete(call, peer)
 
     def _join(self, call: Call, peer: str, sdp: str) -> str:
         offer = narrow(call.media.caller_sdp, call.media.caller_view)

@@ -5,10 +5,10 @@
 """
 
 from rtpengine.client import Client
+from rtpengine.codec_choice import Codecs
 from rtpengine.commands import (
     Answer,
     BlockMedia,
-    Codecs,
     Command,
     Delete,
     Offer,

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtpengine import commands, fake_sdp
+from rtpengine.codec_choice import Codecs
 from rtpengine.replies import Dictionary, Refusal, Reply
 
 if TYPE_CHECKING:
-    from rtpengine.commands import Codecs, Command
+    from rtpengine.commands import Command
     from rtpengine.fake_sdp import Payload
 
 _OK: Dictionary = {"result": "ok"}
@@ -35,7 +36,7 @@ class FakeParty:
     peers: list[FakeParty] = field(default_factory=list)
     payloads: tuple[Payload, ...] = ()
     sdp: str = ""
-    codecs: Codecs = field(default_factory=commands.Codecs)
+    codecs: Codecs = field(default_factory=Codecs)
     played: list[str] = field(default_factory=list)
     playing: bool = False
     blocked: bool = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rtpengine.replies import Refusal
 
 if TYPE_CHECKING:
-    from rtpengine.commands import Codecs
+    from rtpengine.codec_choice import Codecs
 
 ADDRESS = "127.0.0.1"
 EVENTS = "telephone-event"

@@ -52,11 +52,16 @@ def narrow(offer: str, agreed: str) -> str:
 
 
 def endpoint(sdp: str) -> tuple[str, int, tuple[str, ...]]:
-    """Give address, port and payload types of the first audio stream: what its receiver must not see change."""
+    """Give address, port and payload types of the first audio stream: what its receiver must not see change.
+
+    Telephone events are left aside: whether they are there changes nothing for the voice.
+    """
     address = _CONNECTION.search(sdp)
+    events = {number for number, name in _RTPMAP.findall(sdp) if name == "telephone-event"}
     for kind, port, _, types in _MEDIA.findall(sdp):
         if kind == "audio":
-            return address[1] if address else "", int(port), tuple(types.split())
+            voice = tuple(number for number in types.split() if number not in events)
+            return address[1] if address else "", int(port), voice
     return address[1] if address else "", 0, ()
 
 

@@ -72,6 +72,8 @@ class Audit:
                 self.open.remove(key(gone))
         if isinstance(event, ev.LegFailed | ev.LegAnswered):
             self.ringing.discard(event.leg)
+        if isinstance(event, ev.MediaFailed) and before.state is State.CALLING and before.leg:
+            self.ringing.discard(before.leg.number)  # it was never invited
         if isinstance(event, ev.MediaBridged):
             assert before.leg is not None
             self.leg_media.remove(before.leg.number)
@@ -121,7 +123,7 @@ class Audit:
             stray = do.SendBye | do.CancelLeg | do.AcceptRequest | do.RefuseRequest
             assert all(isinstance(action, stray) for action in actions), "nothing is begun after the end"
         if after.state is State.ENDED:
-            assert isinstance(actions[-1], do.ForgetCall) or not ended_now
+            assert not ended_now or isinstance(actions[-1], do.ForgetCall)
             assert not self.open, f"left hanging: {self.open}"
         if after.state not in UNDER_WAY:
             self.no_transfer_left(after)

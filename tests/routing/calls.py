@@ -173,7 +173,7 @@ def words(actions: Sequence[Action]) -> list[str]:
     return [_word(action) for action in actions]
 
 
-def _word(action: Action) -> str:  # noqa: PLR0911 one line for each kind of action
+def _word(action: Action) -> str:  # noqa: C901, PLR0911 one line for each kind of action
     match action:
         case do.AcceptRequest(status=status) | do.RefuseRequest(status=status):
             return f"answer {status}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from routing.rule import IllegalEventError
 from tests.routing.audit import assert_shape
 from tests.routing.calls import NOW, Story, answered, talking, transfer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ABSTRACT = {ev.Event, ev.HungUp, ev.DeadlinePassed}
 EVENTS = {kind for kind in vars(ev).values() if isinstance(kind, type) and issubclass(kind, ev.Event)} - ABSTRACT
 
@@ -25,8 +28,8 @@ def everything(call: Call) -> Iterator[ev.Event]:
     yield ev.TransferRequested(transfer("sip:a", "sip:b", cseq=101))
     yield ev.TransferRequested(transfer("sip:a", cseq=102, notify=False))
     yield ev.TransferRequested(transfer("sip:a"))
-    if old:
-        yield ev.TransferRequested(old)
+    if old and old.subscription:
+        yield ev.TransferRequested(transfer(cseq=old.subscription.cseq))
     yield ev.TransferCancelled()
     for leg in {0, call.legs_made}:
         yield ev.LegRang(leg)

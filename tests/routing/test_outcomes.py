@@ -21,6 +21,5 @@ def test_a_status_has_its_outcome(status: int, outcome: str) -> None:
     assert outcome_of(status) == outcome
 
 
-@pytest.mark.parametrize("status", range(300, 700))
-def test_no_failure_is_taken_for_a_success(status: int) -> None:
-    assert outcome_of(status) is not Outcome.CONNECTED
+def test_no_failure_is_taken_for_a_success() -> None:
+    assert Outcome.CONNECTED not in {outcome_of(status) for status in range(300, 700)}

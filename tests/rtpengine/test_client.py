@@ -74,9 +74,9 @@ def test_a_silent_node_costs_the_deadline_and_no_more() -> None:
         started = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r"'media1' did not answer 'ping' within 0.12 s") as silent:
             ask(server, deadline=0.12)
-        assert 0.12 <= time.monotonic() - started < 1
+        assert 0.12 <= time.monotonic() - started < PATIENT
     assert (silent.value.node, silent.value.command, silent.value.seconds) == ("media1", "ping", 0.12)
-    assert len(server.received) == 2
+    assert len(set(server.received)) == 1
 
 
 def test_a_flood_of_foreign_datagrams_does_not_stretch_the_deadline() -> None:

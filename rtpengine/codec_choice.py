@@ -1,0 +1,42 @@
+"""Which codecs the receiver of an SDP is offered, when they are not just those of its sender."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtpengine.replies import Dictionary
+
+_TELEPHONE_EVENT = "telephone-event"
+
+
+@dataclass(frozen=True, slots=True)
+class Codecs:
+    """What the receiver of an SDP is offered besides, or instead of, the codecs that are in it.
+
+    `transcode` names codecs to add, `mask` codecs to leave out ("all" for all of them) while the sender goes on
+    using them, `spare` codecs of the SDP that survive a mask of "all". Names are those of SDP, case-sensitive:
+    PCMU, PCMA, G722, opus. To be given in offers; answers follow from them.
+    """
+
+    transcode: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    spare: tuple[str, ...] = ()
+
+    @classmethod
+    def adding(cls, names: tuple[str, ...]) -> Codecs:
+        """Offer the codecs of the SDP first, then those of `names` that it lacks, in their order."""
+        return cls(transcode=names)
+
+    @classmethod
+    def only(cls, names: tuple[str, ...]) -> Codecs:
+        """Offer just `names`, in their order, and the SDP's DTMF events; what the sender uses is transcoded."""
+        return cls(transcode=names, mask=("all",), spare=(_TELEPHONE_EVENT,))
+
+    def keys(self) -> Dictionary:
+        """Give the value of the ng key "codec"."""
+        # Who has DTMF events keeps them when the other side answers without: rtpengine then makes tones of them.
+        events = (_TELEPHONE_EVENT,) if self.transcode else ()
+        lists = {"transcode": self.transcode, "mask": self.mask, "except": self.spare, "accept": events}
+        return {key: names for key, names in lists.items() if names}

@@ -1,0 +1,147 @@
+"""Whatever happens to a call, in whatever order: what must hold holds after each step, and every path ends."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from routing import events as ev
+from routing.machine import TABLE, row_of
+from routing.outcomes import outcome_of
+from routing.records import Deadline, Party, SessionTimer, State, encode
+from routing.rule import IllegalEventError
+from tests.routing.calls import Story, answered, talking, transfer
+
+STATUSES = st.sampled_from([302, 401, 404, 408, 486, 500, 603])
+SETTLED = {State.TALKING, State.CONNECTED, State.ENDED}
+PARTIES = st.sampled_from(Party)
+CHANGING = Deadline.RING, Deadline.BRIDGE, Deadline.AGENT_BYE, Deadline.APOLOGY
+
+
+class Calls(RuleBasedStateMachine):
+    """A call to which anything may happen at any time; `Story` audits each step."""
+
+    @initialize(timed=st.booleans())
+    def begin(self, *, timed: bool) -> None:
+        """Let caller and agent talk."""
+        self.story = Story(talking(session_timer=SessionTimer(interval=90, method="UPDATE") if timed else None))
+        self.unique = itertools.count(1000)
+
+    def happens(self, event: ev.Event) -> None:
+        """Let an event come; one that is illegal must raise and change nothing."""
+        story = self.story
+        before, bytes_before = story.call, encode(story.call)
+        cell = TABLE[before.state, row_of(before, event, story.now + 0.01)]
+        if cell.name == "illegal":
+            with pytest.raises(IllegalEventError):
+                story.event(event)
+            assert story.call is before
+        else:
+            story.event(event)
+        assert encode(before) == bytes_before
+
+    def leg(self, back: int) -> int:
+        """Number the current leg, or one that was before it."""
+        return max(0, self.story.call.legs_made - back)
+
+    @rule(endpoints=st.integers(1, 3), notify=st.booleans())
+    def refer(self, endpoints: int, *, notify: bool) -> None:
+        """Let the agent send a new REFER."""
+        uris = [f"sip:desk{number}@127.0.0.1" for number in range(endpoints)]
+        self.happens(ev.TransferRequested(transfer(*uris, cseq=next(self.unique), notify=notify)))
+
+    @rule(endpoints=st.integers(1, 3))
+    def command(self, endpoints: int) -> None:
+        """Let a person give the command."""
+        self.happens(ev.TransferRequested(transfer(*[f"sip:desk{number}@127.0.0.1" for number in range(endpoints)])))
+
+    @rule()
+    def refer_again(self) -> None:
+        """Let the last REFER come once more: nobody is called for it."""
+        old = self.story.call.transfer or (self.story.call.history or (None,))[-1]
+        if old is not None and old.subscription is not None:
+            legs = self.story.call.legs_made
+            self.happens(ev.TransferRequested(transfer(*old.endpoints, cseq=old.subscription.cseq)))
+            assert self.story.call.legs_made == legs
+
+    @rule()
+    def cancel(self) -> None:
+        """Let a person give up the transfer."""
+        self.happens(ev.TransferCancelled())
+
+    @rule(back=st.integers(0, 2))
+    def rings(self, back: int) -> None:
+        """Let an endpoint ring, current or not."""
+        self.happens(ev.LegRang(self.leg(back)))
+
+    @rule(back=st.integers(0, 1), forked=st.booleans())
+    def answers(self, back: int, *, forked: bool) -> None:
+        """Let a person answer: the one at the current leg twice, perhaps; others each from a place of their own."""
+        leg = self.leg(back)
+        current = self.story.call.leg is not None and leg == self.story.call.leg.number
+        tag = f"person{next(self.unique)}" if forked or not current else "person"
+        self.happens(answered(leg, remote_tag=tag))
+
+    @rule(back=st.integers(0, 1), status=STATUSES, heard=st.booleans())
+    def fails(self, back: int, status: int, *, heard: bool) -> None:
+        """Let an endpoint refuse."""
+        self.happens(ev.LegFailed(self.leg(back), status, outcome_of(status), heard))
+
+    @rule(fails=st.booleans())
+    def bridges(self, *, fails: bool) -> None:
+        """Let rtpengine say how it went."""
+        self.happens(ev.MediaFailed(500, "no answer") if fails else ev.MediaBridged())
+
+    @rule(kind=st.sampled_from([ev.AgentHungUp, ev.AgentHungUp, ev.TargetHungUp, ev.CallerHungUp]))
+    def hangs_up(self, kind: type[ev.AgentHungUp | ev.TargetHungUp | ev.CallerHungUp]) -> None:
+        """Let a party send BYE."""
+        self.happens(kind(next(self.unique)))
+
+    @rule(party=PARTIES)
+    def vanishes(self, party: Party) -> None:
+        """Let a party be gone."""
+        self.happens(ev.PartyLost(party, "no media"))
+
+    @rule(party=PARTIES, method=st.sampled_from(["INVITE", "UPDATE", "INFO"]), cseq=st.integers(1, 2000))
+    def requests(self, party: Party, method: str, cseq: int) -> None:
+        """Let a party send a request within its dialog."""
+        self.happens(ev.RequestReceived(party, method, cseq, f"sip:{party}@127.0.0.1", offer=method != "INFO"))
+
+    @rule(party=PARTIES, accepted=st.booleans())
+    def settles(self, party: Party, *, accepted: bool) -> None:
+        """Let an offer be answered or rejected."""
+        changed = ev.SessionChanged(party, "offer", "answer", "view", "sip:there@127.0.0.1")
+        self.happens(changed if accepted else ev.OfferRejected(party))
+
+    @rule(name=st.sampled_from(Deadline), seconds=st.floats(0, 3))
+    def time_passes(self, name: Deadline, seconds: float) -> None:
+        """Let a while pass, and a deadline with it, or none."""
+        self.story.now = max(self.story.now + seconds, self.story.call.deadlines.get(name, 0.0))
+        self.happens(ev.DeadlinePassed(name))
+
+    @invariant()
+    def asks_to_be_looked_at(self) -> None:
+        """A call that lives has a deadline, so that it is never forgotten by everyone."""
+        assert (self.story.call.next_deadline is None) == (self.story.state is State.ENDED)
+
+    def teardown(self) -> None:
+        """Let nothing come any more but the deadlines: the transfer ends; then let the caller hang up."""
+        story = self.story
+        for _ in range(10):
+            if story.state in SETTLED:
+                break
+            story.waits(next(name for name in CHANGING if name in story.call.deadlines))
+            if story.state is State.BRIDGING:
+                story.bridged()
+        assert story.state in SETTLED
+        if story.state is not State.ENDED:
+            story.hangs_up(Party.CALLER)
+        assert story.state is State.ENDED
+
+
+TestCalls = Calls.TestCase
+TestCalls.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

@@ -1,0 +1,166 @@
+"""A record is read back as it was written, and what cannot be read is told in words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from routing.outcomes import Mode, Outcome
+from routing.records import (
+    Attempt,
+    BadRecordError,
+    Call,
+    Deadline,
+    Dialog,
+    Exchange,
+    Leg,
+    Media,
+    Party,
+    SessionTimer,
+    State,
+    Subscription,
+    Transfer,
+    decode,
+    encode,
+)
+from tests.routing.calls import CALL_ID, NOW, talking
+
+TIMES = st.floats(allow_nan=False, allow_infinity=False)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NUMBERS = st.integers(0, 2**31 - 1)
+HEADERS = st.dictionaries(TEXTS, TEXTS, max_size=3)
+
+
+def some(kind: type, **fields: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """Make any value of a part of the record, with all its fields."""
+    assert set(fields) == set(kind.__annotations__), "all fields must be there"
+    return st.builds(kind, **fields)
+
+
+def many(items: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.lists(items, max_size=3).map(tuple)
+
+
+DIALOGS = some(
+    Dialog,
+    **dict.fromkeys(("call_id", "local", "local_tag", "remote", "remote_tag", "remote_target"), TEXTS),
+    routes=many(TEXTS),
+    local_cseq=NUMBERS,
+    remote_cseq=NUMBERS,
+    invite_cseq=st.none() | st.tuples(NUMBERS, NUMBERS),
+)
+TRANSFERS = some(
+    Transfer,
+    **dict.fromkeys(("id", "target", "sender"), TEXTS),
+    mode=st.sampled_from(Mode),
+    source=st.sampled_from(["refer", "command"]),
+    endpoints=many(TEXTS),
+    ring_timeout=TIMES,
+    codecs=many(TEXTS),
+    headers=HEADERS,
+    subscription=st.none()
+    | some(Subscription, cseq=NUMBERS, event_id=st.none() | TEXTS, notify=st.booleans(), dialog=st.none() | DIALOGS),
+    requested_at=TIMES,
+    **dict.fromkeys(("invited_at", "ringing_at", "answered_at", "ended_at"), st.none() | TIMES),
+    attempts=many(some(Attempt, uri=TEXTS, status=NUMBERS, reason=TEXTS, started_at=TIMES, ended_at=TIMES)),
+    outcome=st.none() | st.sampled_from(Outcome),
+    status=st.none() | NUMBERS,
+    reason=st.none() | TEXTS,
+)
+LEGS = some(
+    Leg,
+    number=NUMBERS,
+    **dict.fromkeys(("uri", "call_id", "tag", "sender"), TEXTS),
+    started_at=TIMES,
+    ringing_at=st.none() | TIMES,
+)
+CALLS = some(
+    Call,
+    schema_version=st.just(1),
+    **dict.fromkeys(("id", "node", "media_node", "pool"), TEXTS),
+    may_refer=st.booleans(),
+    created_at=TIMES,
+    state=st.sampled_from(State),
+    caller=DIALOGS,
+    agent=st.none() | DIALOGS,
+    target=st.none() | DIALOGS,
+    leg=st.none() | LEGS,
+    legs_made=NUMBERS,
+    media=some(Media, **dict.fromkeys(Media.__annotations__, TEXTS)),
+    exchange=st.none() | some(Exchange, offerer=st.sampled_from(Party), cseq=NUMBERS, since=TIMES),
+    session_timer=st.none()
+    | some(SessionTimer, interval=TIMES, method=st.sampled_from(["UPDATE", "INVITE"]), refreshed_at=TIMES),
+    check_every=TIMES,
+    apology=TIMES,
+    identity=HEADERS,
+    transfer=st.none() | TRANSFERS,
+    history=many(TRANSFERS),
+    deadlines=st.dictionaries(st.sampled_from(Deadline), TIMES),
+)
+
+
+@given(CALLS)
+def test_any_record_is_read_back_as_it_was_written(call: Call) -> None:
+    assert decode(call.id, encode(call)) == call
+
+
+def test_a_plain_call_is_small() -> None:
+    assert len(encode(talking())) < 800
+
+
+@pytest.mark.parametrize(
+    ("data", "detail"),
+    [
+        (b"", "the whole: Invalid JSON"),
+        (b"\xff\xfe", "the whole: Invalid JSON"),
+        (b"[]", "the whole: Input should be an object"),
+        (encode(talking()).replace(b'"schema_version":1', b'"schema_version":2'), "schema_version: Input should be 1"),
+        (encode(talking()).replace(b'"node":', b'"knot":'), "node: Field required"),
+        (encode(talking()).replace(b'{"schema', b'{"more":1,"schema'), "more: Extra inputs are not permitted"),
+        (encode(talking()).replace(b'"local_cseq":7', b'"local_cseq":"x"'), "agent.local_cseq: Input should be"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_place_and_what_to_do(data: bytes, detail: str) -> None:
+    with pytest.raises(BadRecordError) as raised:
+        decode(CALL_ID, data)
+    assert raised.value.text.startswith(f"the stored record of call {CALL_ID} cannot be read ({detail}")
+    assert raised.value.text.endswith("end the call, or delete its key")
+
+
+def test_the_version_is_always_written() -> None:
+    assert json.loads(encode(talking()))["schema_version"] == 1
+
+
+def test_a_record_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        talking().state = State.ENDED  # type: ignore[misc]
+
+
+def test_the_earliest_deadline_that_has_passed_comes_first() -> None:
+    call = talking().with_deadlines(ring=NOW + 20, bridge=NOW + 2)
+    assert call.next_deadline == NOW + 2
+    assert call.due(NOW + 1) is None
+    assert call.due(NOW + 2) is Deadline.BRIDGE
+    assert call.due(NOW + 100) is Deadline.BRIDGE
+    assert call.with_deadlines(Deadline.BRIDGE).due(NOW + 100) is Deadline.RING
+
+
+def test_a_call_without_deadlines_waits_for_nothing() -> None:
+    call = talking().with_deadlines(Deadline.CHECK)
+    assert call.next_deadline is None
+    assert call.due(NOW + 1e9) is None
+
+
+def test_the_next_number_is_above_all_sent_and_at_least_the_senders_own() -> None:
+    """RFC 3261 section 12.2.1.1."""
+    dialog = talking().caller.model_copy(update={"local_cseq": 7})
+    assert [dialog.next_cseq(), dialog.next_cseq(3), dialog.next_cseq(90)] == [8, 8, 90]
+
+
+def test_only_a_call_that_simply_talks_is_plain() -> None:
+    assert talking().plain
+    assert not talking().model_copy(update={"state": State.CALLING}).plain

@@ -1,0 +1,227 @@
+"""The whole stack for a test: real Redis, rtpengine and Kamailio on free loopback ports, each to be stopped at will."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from routing.pools import dispatcher_list
+from routing.settings import Settings, make_settings
+from routing.store import StoreError, open_store
+from routing.targets import Target
+from rtpengine import Ping, Pool, RtpengineError
+from tests.stack.sipp import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from routing.records import Call
+    from routing.store import Store
+
+ROOT = Path(__file__).parents[2]
+NODE = "node1"
+
+
+class Daemon:
+    """One process, its log, and the question that tells whether it is ready."""
+
+    def __init__(
+        self, command: list[str], log: Path, ready: Callable[[], bool], env: dict[str, str] | None = None
+    ) -> None:
+        self.command = command
+        self.log = log
+        self._ready = ready
+        self._env = {**os.environ, **(env or {})}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, timeout: float = 10.0) -> None:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=self._env)
+        deadline = time.monotonic() + timeout
+        while not self._ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"{self.command[0]} did not start:\n{self.log.read_text()[-3000:]}")
+
+    def stop(self) -> None:
+        """End it and wait until it has gone."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self.process = None
+
+    def kill(self) -> None:
+        """End it without warning."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+class System:
+    """A context manager: everything runs inside, nothing is left after it.
+
+    `agents` are the URIs of the one pool; `changes` are laid over the settings, section by section.
+    """
+
+    def __init__(self, *agents: str, **changes: Any) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="handoff-test-"))
+        self.port = free_port()
+        self.proxy = ("127.0.0.1", self.port)
+        self.uri = f"sip:127.0.0.1:{self.port}"
+        ng_port = free_port()
+        data: dict[str, Any] = {
+            "node": {"id": NODE, "workers": 4},
+            "sip": {"listen": [f"udp:127.0.0.1:{self.port}", f"tcp:127.0.0.1:{self.port}"], "no_reply_timeout": 1.0},
+            "redis": {"url": f"unix://{self.folder}/redis.sock"},
+            "rtpengine": {"nodes": {"media1": f"127.0.0.1:{ng_port}"}},
+            "pools": [{"name": "agents", "numbers": ["*"], "agents": [{"uri": uri} for uri in agents]}],
+        }
+        for section, values in changes.items():
+            data[section] = {**data[section], **values} if isinstance(data.get(section), dict) else values
+        self.settings: Settings = make_settings(data)
+        self.redis = self._redis()
+        self.rtpengine = self._rtpengine(ng_port)
+        self.kamailio = self._kamailio()
+        self.store: Store = open_store(f"unix://{self.folder}/redis.sock", deadline=2.0)
+        self.media = Pool(self.settings.rtpengine.nodes)
+
+    def _redis(self) -> Daemon:
+        path = f"{self.folder}/redis.sock"
+        command = ["redis-server", "--port", "0", "--unixsocket", path, "--appendonly", "yes", "--save", ""]
+        return Daemon([*command, "--dir", str(self.folder)], self.folder / "redis.log", self._redis_answers)
+
+    def _redis_answers(self) -> bool:
+        try:
+            store = open_store(f"unix://{self.folder}/redis.sock", deadline=0.5)
+            store.ping()
+            store.close()
+        except StoreError:
+            return False
+        return True
+
+    def _rtpengine(self, ng_port: int) -> Daemon:
+        command = ["rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--table=-1"]
+        command += ["--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{ng_port}", "--port-min=30000", "--port-max=39999"]
+        command += [f"--timeout={round(self.settings.media.timeout)}", "--delete-delay=0", "--log-level=6"]
+        return Daemon(command, self.folder / "rtpengine.log", self._rtpengine_answers)
+
+    def _rtpengine_answers(self) -> bool:
+        pool = Pool(self.settings.rtpengine.nodes)
+        try:
+            pool.request("media1", Ping())
+        except RtpengineError:
+            return False
+        finally:
+            pool.close()
+        return True
+
+    def _kamailio(self) -> Daemon:
+        deploy = ROOT / "deploy" / "kamailio"
+        (self.folder / "settings.json").write_text(self.settings.model_dump_json())
+        (self.folder / "dispatcher.list").write_text(dispatcher_list(self.settings))
+        (self.folder / "metrics").mkdir()
+        command = ["kamailio", "-f", str(deploy / "kamailio.cfg"), "-DD", "-E", "-m", "512", "-M", "16"]
+        command += ["-Y", str(self.folder), "-w", str(self.folder), "-n", str(self.settings.node.workers)]
+        for listen in self.settings.sip.listen:
+            command += ["-l", listen]
+        names = {
+            "DISPATCHER_LIST": f'"{self.folder}/dispatcher.list"',
+            "PING_INTERVAL": "1",
+            "LOG_LEVEL": "2",
+            "KEMI_SCRIPT": f'"{deploy}/handoff_kemi.py"',
+        }
+        for name, value in names.items():
+            command += ["-A", f"{name}={value}"]
+        env = {
+            "HANDOFF_SETTINGS": str(self.folder / "settings.json"),
+            "HANDOFF_SITE_PACKAGES": str(
+                next(Path(os.environ.get("VIRTUAL_ENV", ROOT / ".venv")).glob("lib/*/site-packages"))
+            ),
+            "PROMETHEUS_MULTIPROC_DIR": str(self.folder / "metrics"),
+        }
+        return Daemon(command, self.folder / "kamailio.log", self._kamailio_answers, env)
+
+    def _kamailio_answers(self) -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind(("127.0.0.1", 0))
+            sender.settimeout(0.3)
+            fields = (
+                f"OPTIONS {self.uri} SIP/2.0",
+                f"Via: SIP/2.0/UDP 127.0.0.1:{sender.getsockname()[1]};branch=z9hG4bK{time.monotonic_ns()}",
+                "From: <sip:probe@127.0.0.1>;tag=probe",
+                f"To: <{self.uri}>",
+                f"Call-ID: {time.monotonic_ns()}",
+                "CSeq: 1 OPTIONS",
+                "Max-Forwards: 70",
+                "Content-Length: 0",
+            )
+            sender.sendto("\r\n".join((*fields, "", "")).encode(), self.proxy)
+            try:
+                return sender.recv(4096).startswith(b"SIP/2.0 200")
+            except OSError:
+                return False
+
+    def __enter__(self) -> Self:
+        try:
+            for daemon in (self.redis, self.rtpengine, self.kamailio):
+                daemon.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for daemon in (self.kamailio, self.rtpengine, self.redis):
+            daemon.stop()
+        self.store.close()
+        self.media.close()
+        shutil.rmtree(self.folder)
+
+    def add_target(self, name: str, *endpoints: str, **settings: Any) -> None:
+        """Keep a target as `handoff targets add` does."""
+        target = Target.make({"name": name, "endpoints": list(endpoints), **settings})
+        self.store.put_target(name, target.model_dump_json().encode())
+
+    def calls(self) -> list[Call]:
+        """Read all records; one that cannot be read fails the test."""
+        calls = []
+        for call in self.store.calls():
+            assert not isinstance(call, Exception), call
+            calls.append(call)
+        return calls
+
+    def media_calls(self) -> int:
+        """Count the calls that rtpengine holds."""
+        host, port = self.settings.rtpengine.nodes["media1"].split(":")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ng:
+            ng.settimeout(2)
+            ng.sendto(f'{time.monotonic_ns()} {{"command": "list", "limit": 9999}}'.encode(), (host, int(port)))
+            return len(json.loads(ng.recv(1 << 20).split(b" ", 1)[1])["calls"])
+
+    def transactions(self) -> int:
+        """Count the transactions in Kamailio's memory."""
+        out = self._rpc("kamcmd", "-s", f"unix:{self.folder}/kamailio_ctl", "tm.stats")
+        return next(int(line.split(":")[1]) for line in out.splitlines() if "current" in line)
+
+    @staticmethod
+    def wait_until(condition: Callable[[], bool], timeout: float = 3.0) -> None:
+        """Ask until the answer is yes: for what the daemons do a moment after their last message."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"it did not come true within {timeout:g} s"
+
+    @staticmethod
+    def _rpc(*command: str) -> str:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout

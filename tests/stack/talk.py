@@ -1,0 +1,138 @@
+"""A caller and an agent who talk through handoff, and a target to hand the call to: how most tests on the stack begin."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from tests.stack.rtp import RtpPeer
+from tests.stack.ua import Ua
+from tests.stack.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from routing.records import Call
+    from tests.stack.dialog import Dialog
+    from tests.stack.message import Message
+    from tests.stack.system import System
+
+TARGET = "support"
+
+
+class Talk:
+    """Caller, agent and target with RTP; entering it makes the call, and `wire` has seen every message since.
+
+    `caller_voice`, `agent_voice` and `target_voice` send at once and note whom they hear, by SSRC.
+    """
+
+    def __init__(self, system: System, agent: Ua, *, target: Ua | None = None, **target_settings: object) -> None:
+        self.system = system
+        self.agent = agent
+        self._stack = ExitStack()
+        self._target = target
+        self._target_settings = target_settings
+
+    def __enter__(self) -> Self:
+        enter = self._stack.enter_context
+        try:
+            self.wire = enter(Wire(self.system.port))
+            self.caller_voice, self.agent_voice = enter(RtpPeer()), enter(RtpPeer())
+            self.target_voice = enter(RtpPeer())
+            self.caller = enter(Ua("caller", proxy=self.system.proxy))
+            self.target = self._target or enter(Ua("target"))
+            self.system.add_target(TARGET, self.target.uri, **self._target_settings)
+            self._connect()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _connect(self) -> None:
+        number = f"sip:+4930123456@127.0.0.1:{self.system.port}"
+        invite = self.caller.invite(number, sdp=self.caller_voice.sdp("PCMU", "PCMA"))
+        self.incoming = self.agent.expect("INVITE")
+        self.agent.reply(self.incoming, 200, sdp=self.agent_voice.sdp())
+        self.answer = self.caller.expect(200, to=invite)
+        self.caller.ack(self.answer)
+        self.agent.expect("ACK")
+        self.caller_voice.talk_to(self.answer.body)
+        self.agent_voice.talk_to(self.incoming.body)
+        self.hear_each_other()
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
+            print(Wire.trace(self.wire.messages()))
+        self._stack.__exit__(kind, *rest)  # type: ignore[arg-type]
+
+    def hear_each_other(self) -> None:
+        """Wait until caller and agent hear one another, from now on."""
+        self._hear(self.agent_voice)
+
+    def hear_target(self) -> None:
+        """Wait until caller and target hear one another, from now on."""
+        self._hear(self.target_voice)
+
+    def _hear(self, other: RtpPeer) -> None:
+        now = time.time()
+        self.caller_voice.wait_heard(other.ssrc, since=now)
+        other.wait_heard(self.caller_voice.ssrc, since=now)
+
+    @property
+    def caller_dialog(self) -> Dialog:
+        """The caller's dialog."""
+        return self.caller.dialog(self.answer)
+
+    @property
+    def agent_dialog(self) -> Dialog:
+        """The agent's dialog."""
+        return self.agent.dialog(self.incoming)
+
+    def refer(self, target: str = TARGET, *, headers: Mapping[str, str] | None = None) -> Message:
+        """Let the agent send REFER; gives the REFER."""
+        refer_to = target if "<" in target else f"<sip:{target}@127.0.0.1:{self.system.port}>"
+        return self.agent.request("REFER", self.agent_dialog, headers={"Refer-To": refer_to, **(headers or {})})
+
+    def refer_accepted(self) -> Message:
+        """Let the agent send REFER, take 202 and the first NOTIFY, and give the INVITE that the target got."""
+        self.agent.expect(202, to=self.refer())
+        self.notified(100)
+        return self.target.expect("INVITE")
+
+    def notified(self, status: int, *, final: bool = False) -> Message:
+        """Take the next NOTIFY at the agent and check what it says."""
+        notify = self.agent.expect("NOTIFY")
+        self.agent.reply(notify, 200)
+        assert notify.body.startswith(f"SIP/2.0 {status} "), notify.body
+        assert notify["Subscription-State"].startswith("terminated" if final else "active")
+        return notify
+
+    def hand_over(self) -> Message:
+        """Do a whole blind transfer up to the agent's BYE; gives the target's INVITE."""
+        invite = self.refer_accepted()
+        self.target.reply(invite, 180)
+        self.notified(180)
+        self.target.reply(invite, 200, sdp=self.target_voice.sdp())
+        self.target.expect("ACK")
+        self.target_voice.talk_to(invite.body)
+        self.notified(200, final=True)
+        self.agent.reply(self.agent.expect("BYE"), 200)
+        self.hear_target()
+        return invite
+
+    def hang_up(self) -> None:
+        """Let the caller hang up on the agent."""
+        bye = self.caller.request("BYE", self.caller_dialog)
+        self.agent.reply(self.agent.expect("BYE"), 200)
+        self.caller.expect(200, to=bye)
+
+    @property
+    def record(self) -> Call:
+        """The one record there is."""
+        (call,) = self.system.calls()
+        return call
+
+    def nothing_left(self) -> None:
+        """Check that soon Redis and rtpengine hold nothing of the call."""
+        self.system.wait_until(lambda: self.system.calls() == [] and self.system.media_calls() == 0)
