@@ -29,3 +29,8 @@ def run_dir(environ: Mapping[str, str]) -> Path:
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         return Path(runtime, "handoff")
     return Path(f"/tmp/handoff-{os.getuid()}")  # noqa: S108 - it is made by `up` with mode 700
+
+
+def settings_file(environ: Mapping[str, str]) -> Path:
+    """Name the file with the effective settings of the running instance."""
+    return Path(environ.get("HANDOFF_SETTINGS") or run_dir(environ) / SETTINGS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from routing import actions as do
 from routing.events import Event
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kemi.media import CallMedia
     from routing.records import Call
-    from routing.store import Store
+    from routing.store import Lease, Store
 
 Finding = Callable[["Call"], Event | None]
 """Finds the event when the call is known; None when there is nothing to do. It may raise, and nothing is changed."""
@@ -61,24 +61,27 @@ class Engine:
 
     def _apply(self, call_id: str, find: Finding, hang_up: bool) -> tuple[Call, Sequence[do.Action]]:
         with self._store.lease(call_id, forget_if_plain=hang_up) as lease:
-            call = lease.call
+            over = False
             try:
-                event = find(call)
-            except Exception:
-                if lease.forgotten:
-                    self._store.create(call)
-                raise
-            actions: Sequence[do.Action] = ()
-            while event is not None:
-                before = call
-                call, actions = step(before, event, time.time())
-                self._observe(before, event, call)
-                finished = tuple(a.transfer for a in actions if isinstance(a, do.RecordTransfer))
-                bridge = next((a for a in actions if isinstance(a, do.BridgeMedia)), None)
-                if any(isinstance(a, do.ForgetCall) for a in actions):
-                    if not lease.forgotten:
-                        lease.forget(finished)
-                elif call is not before or finished:
-                    lease.save(call, keep=bridge is not None, finished=finished)
-                event = self._media.bridge(call, bridge.leg) if bridge else None
-            return call, actions
+                event = find(lease.call)
+                call, actions = lease.call, cast("Sequence[do.Action]", ())
+                while event is not None:
+                    call, actions, over = self._step(lease, call, event)
+                    bridge = next((action for action in actions if isinstance(action, do.BridgeMedia)), None)
+                    event = self._media.bridge(call, bridge.leg) if bridge else None
+                return call, actions
+            finally:
+                if lease.forgotten and not over:
+                    self._store.create(lease.call)  # a BYE that ended nothing, such as one that crossed ours
+
+    def _step(self, lease: Lease, before: Call, event: Event) -> tuple[Call, Sequence[do.Action], bool]:
+        """Apply one event and save; True when that was the end of the call."""
+        call, actions = step(before, event, time.time())
+        self._observe(before, event, call)
+        finished = tuple(action.transfer for action in actions if isinstance(action, do.RecordTransfer))
+        over = any(isinstance(action, do.ForgetCall) for action in actions)
+        if over and not lease.forgotten:
+            lease.forget(finished)
+        elif not over and call is not before:
+            lease.save(call, keep=any(isinstance(action, do.BridgeMedia) for action in actions), finished=finished)
+        return call, actions, over

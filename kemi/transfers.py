@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Literal
 
 from kemi.message import SipError
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     from routing.settings import Settings
     from routing.store import Store
 
-TARGET_CACHED = 1.0
-"""Seconds that a worker goes on using a target as it last read it."""
-
-
 class Transfers:
     """Finds targets and plans transfers to them."""
 
@@ -27,7 +22,6 @@ class Transfers:
         """Take where targets are kept, and the policy."""
         self._settings = settings
         self._store = store
-        self._cache: dict[str, tuple[float, Target]] = {}
 
     def find(self, refer_to: ReferTo, is_ours: Callable[[str], bool]) -> Target:
         """Find the target that a Refer-To means; raises SipError: 404 for an unknown one, 403 for a foreign URI.
@@ -46,20 +40,11 @@ class Transfers:
 
     def named(self, name: str) -> Target | None:
         """Read the target of this name; raises SipError 500 for one that cannot be read."""
-        now = time.monotonic()
-        read, target = self._cache.get(name, (0.0, None))
-        if target is not None and now - read < TARGET_CACHED:
-            return target
         data = self._store.target(name) if name else None
-        if data is None:
-            self._cache.pop(name, None)
-            return None
         try:
-            target = Target.from_json(data)
+            return Target.from_json(data) if data is not None else None
         except TargetError as error:
             raise SipError(500, f"Target {_plain(name)} cannot be read") from error
-        self._cache[name] = (now, target)
-        return target
 
     def plan(
         self,

@@ -213,8 +213,8 @@ class Call(Record):
 
     @property
     def plain(self) -> bool:
-        """Whether the first BYE simply ends it: caller and agent talk and no transfer is under way."""
-        return self.state is State.TALKING
+        """Whether a BYE simply ends it: two parties talk and there is nobody else to be told."""
+        return self.state in {State.TALKING, State.CONNECTED}
 
     @property
     def next_deadline(self) -> float | None:

@@ -30,7 +30,7 @@ PASSWORD = re.compile(r"^([^:]*:[^:@]*):.*@")
 SHOWN = 80
 
 
-class BadValue(ValueError):  # noqa: N818 - it says what the value is, and callers read it so
+class BadValue(ValueError):
     """A value that cannot be used: what is wrong, how to mend it, and the SIP status to answer with."""
 
     def __init__(self, what: str, status: int = 400, *, mend: str = "") -> None:

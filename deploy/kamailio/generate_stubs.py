@@ -36,7 +36,6 @@ VALUE = {"get": "str | int | None"} | dict.fromkeys(("gete", "getw", "getvn", "g
 XVAL_MODULES = {"hdr": TEXT, "kx": TEXT, "pv": VALUE, "pvx": VALUE, "htable": VALUE}
 RESULTS = {
     "corex.file_read": "str",
-    "jsonrpcs.response": "str",
     "kx.get_callid": "str",
     "kx.get_def": "str",
     "kx.get_env": "str",
@@ -95,8 +94,6 @@ kemi.reply_route_callback="none"
 listen=udp:127.0.0.1:{port}
 {modules}
 modparam("ctl", "binrpc", "unix:{folder}/ctl.sock")
-modparam("jsonrpcs", "transport", 2)
-modparam("jsonrpcs", "fifo_name", "{folder}/rpc.fifo")
 modparam("dispatcher", "list_file", "{folder}/dispatcher.list")
 modparam("app_python3", "load", "{script}")
 cfgengine "python"

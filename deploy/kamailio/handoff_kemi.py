@@ -5,4 +5,4 @@ import site
 
 site.addsitedir(os.environ["HANDOFF_SITE_PACKAGES"])
 
-from kemi.app import mod_init  # noqa: E402, F401 - only now can it be found
+from kemi.app import mod_init  # noqa: F401 - only now can it be found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Command = tuple[str | bytes | int | float, ...]
 
 _BUFFER = bytearray(65536)
-_LATE = (BlockingIOError, TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_LATE = (BlockingIOError, TimeoutError)
 
 
 class Broken(Exception):
@@ -107,17 +107,23 @@ class Wire:
         if seconds <= 0:
             raise TimeoutError
         if not 0.9 * self._armed <= seconds <= self._armed:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
-            self._armed = seconds
+            self._limit(connection, seconds)
+
+    def _limit(self, connection: socket.socket, seconds: float) -> None:
+        if isinstance(connection, ssl.SSLSocket):
+            connection.settimeout(seconds)  # Python would take a kernel timeout for a reason to read again.
+        else:
+            limit = _timeval(seconds)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        self._armed = seconds
 
     def _connect(self, until: float) -> socket.socket:
         """Open the connection and log in."""
         address = self._address
         connection = _open_unix(address.path, until) if address.path else _open_tcp(address, until)
         connection.setblocking(True)
-        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-            connection.setsockopt(socket.SOL_SOCKET, option, _timeval(self._seconds))
-        self._armed = self._seconds
+        self._limit(connection, self._seconds)
         self._reader = hiredis.Reader()
         self._pid = os.getpid()
         self._socket = connection

@@ -51,8 +51,8 @@ Content-Length: 0
 READS = [
     *("hdr.get('X-Both')", "hdr.get('Nope')", "hdr.getw('Nope')", "hdr.gete('Nope')", "hdr.get('Folded')"),
     *("hdr.get_idx('X-Both', 1)", "hdr.get_idx('X-Both', -1)", "hdr.get_idx('X-Both', 2)", "hdr.get('Contact')"),
-    *("hdr.is_present('x-both')", "hdr.is_present('Nope')", "hdr.get('f')", "siputils.has_totag()"),
-    *("siputils.is_request()", "siputils.is_reply()", "textops.has_body()", "is_REFER()", "is_INVITE()"),
+    *("hdr.is_present('x-both')", "hdr.is_present('Nope')", "hdr.get('f')"),
+    *("textops.has_body()", "is_REFER()", "is_INVITE()"),
     *("pv.get('$hdr(X-Both)')", "pv.get('$(hdr(X-Both)[-1])')", "pv.get('$hdrc(X-Both)')", "pv.geti('$cs')"),
     *("pv.get('$var(nothing)')", "pv.get('$avp(nothing)')", "pv.gete('$ua')", "pv.getw('$ua')", "pv.is_null('$ua')"),
     *("pv.getvs('$ua', 'none')", "pv.getvn('$ua', 7)", "pv.geti('$ua')", "pv.get('$T_req($ci)')", "pv.get('$du')"),

@@ -152,5 +152,5 @@ def assert_shape(call: Call) -> None:
     assert call.agent is not None or state not in {State.TALKING, State.LEAVING}
     assert call.agent is None or state not in {State.CONNECTED, State.APOLOGISING, State.ENDED}
     assert len(call.history) <= HISTORY
-    assert call.plain == (state is State.TALKING)
+    assert call.plain == (state in {State.TALKING, State.CONNECTED})
     assert call.dialog(Party.CALLER) is call.caller

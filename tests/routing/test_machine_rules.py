@@ -80,10 +80,11 @@ class Calls(RuleBasedStateMachine):
 
     @rule(back=st.integers(0, 1), forked=st.booleans())
     def answers(self, back: int, *, forked: bool) -> None:
-        """Let a person answer: the one at the current leg twice, perhaps; others each from a place of their own."""
-        leg = self.leg(back)
+        """Let a person answer: the one whose dialog the call has once more, perhaps, or one nobody knows."""
+        leg, target = self.leg(back), self.story.call.target
         current = self.story.call.leg is not None and leg == self.story.call.leg.number
-        tag = f"person{next(self.unique)}" if forked or not current else "person"
+        known = target is not None and current and not forked
+        tag = target.remote_tag.partition("-")[0] if known and target else f"person{next(self.unique)}"
         self.happens(answered(leg, remote_tag=tag))
 
     @rule(back=st.integers(0, 1), status=STATUSES, heard=st.booleans())

@@ -161,6 +161,6 @@ def test_the_next_number_is_above_all_sent_and_at_least_the_senders_own() -> Non
     assert [dialog.next_cseq(), dialog.next_cseq(3), dialog.next_cseq(90)] == [8, 8, 90]
 
 
-def test_only_a_call_that_simply_talks_is_plain() -> None:
-    assert talking().plain
-    assert not talking().model_copy(update={"state": State.CALLING}).plain
+@pytest.mark.parametrize("state", State)
+def test_a_call_is_plain_when_two_talk_and_there_is_nobody_else_to_be_told(state: State) -> None:
+    assert talking().model_copy(update={"state": state}).plain == (state in {State.TALKING, State.CONNECTED})

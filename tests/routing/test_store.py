@@ -21,7 +21,8 @@ TTL = 0.1
 class Kept(Protocol):
     """A store under test, and a way to spoil what it keeps."""
 
-    store: Store
+    @property
+    def store(self) -> Store: ...
 
     def spoil(self, call_id: str, data: bytes) -> None: ...
 

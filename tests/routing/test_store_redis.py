@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import time
@@ -224,8 +223,6 @@ def test_tcp_and_tls_work_and_a_stranger_is_refused(tmp_path: Path, free_ports: 
 
 @pytest.fixture
 def free_ports() -> tuple[int, int]:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
 

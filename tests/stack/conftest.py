@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def agent_and_system() -> Iterator[tuple[Ua, System]]:
-    """Give an agent and the stack that sends calls to it; shared by the tests of one file, since starting takes a second."""
+    """Give an agent and the stack that sends calls to it; shared by the tests of one file."""
     with Ua("agent") as agent:
         agent.allow("OPTIONS")
         with System(agent.uri) as system:

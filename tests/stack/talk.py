@@ -1,4 +1,4 @@
-"""A caller and an agent who talk through handoff, and a target to hand the call to: how most tests on the stack begin."""
+"""A caller and an agent who talk through handoff, and a target: how most tests on the stack begin."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Talk:
         return notify
 
     def hand_over(self) -> Message:
-        """Do a whole blind transfer up to the agent's BYE; gives the target's INVITE."""
+        """Do a whole blind transfer up to the agent's own BYE; gives the target's INVITE."""
         invite = self.refer_accepted()
         self.target.reply(invite, 180)
         self.notified(180)
@@ -117,7 +117,7 @@ class Talk:
         self.target.expect("ACK")
         self.target_voice.talk_to(invite.body)
         self.notified(200, final=True)
-        self.agent.reply(self.agent.expect("BYE"), 200)
+        self.agent.expect(200, to=self.agent.request("BYE", self.agent_dialog))
         self.hear_target()
         return invite
 

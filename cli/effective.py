@@ -1,0 +1,87 @@
+"""The settings that a command works with, and the Redis of the instance that it is meant for."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.output import Exit, Failed
+from cli.paths import settings_file
+from routing.problems import Problem
+from routing.settings import DEFAULT_PATH, Settings, SettingsError, load_settings, make_settings
+from routing.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from routing.store import Store
+
+PATIENCE = 1.0
+"""Seconds that a command waits for Redis at least: people have more time than a SIP worker."""
+
+
+def effective_settings(config: str | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the file given, or the settings of the handoff that runs on this machine, or the usual file.
+
+    Where the file names no Redis or rtpengine, those that the running handoff has started are meant. Raises
+    SettingsError, and Failed when there is nothing to read.
+    """
+    running = running_settings(environ)
+    if config is None:
+        if running is not None:
+            return running
+        if not environ.get("HANDOFF_CONFIG") and not Path(DEFAULT_PATH).exists():
+            text = f"no handoff runs on this machine (there is no {settings_file(environ)}), and there is no"
+            raise Failed(f"{text} {DEFAULT_PATH} here: start `handoff up`, or give --config FILE", Exit.USAGE)
+    settings = load_settings(Path(config) if config is not None else None, environ)
+    return _completed(settings, running) if running is not None else settings
+
+
+def running_settings(environ: Mapping[str, str] = os.environ) -> Settings | None:
+    """Read the effective settings of the handoff that runs on this machine; None when none does."""
+    path = settings_file(environ)
+    try:
+        owner, text = path.stat().st_uid, path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        mend = "run this as the user that handoff runs as, or as root"
+        raise SettingsError(str(path), [Problem(str(path), f"it cannot be read ({error.strerror})", mend)]) from None
+    except ValueError:
+        raise _spoilt(path) from None
+    if os.getuid() and owner not in {0, os.getuid()}:
+        # Anyone may make files in /tmp, and this one says where to connect to.
+        problem = Problem(str(path), "it belongs to another user", "set HANDOFF_RUN_DIR, or remove it")
+        raise SettingsError(str(path), [problem])
+    try:
+        data = json.loads(text)
+    except ValueError:
+        raise _spoilt(path) from None
+    if not isinstance(data, dict):
+        raise _spoilt(path)
+    return make_settings(data, str(path))
+
+
+def connect(settings: Settings) -> Store:
+    """Open the store of these settings; raises Failed when they name no Redis, or none that can be used."""
+    if settings.redis.url is None:
+        text = f"no Redis is known: the configuration has no redis.url, and there is no {settings_file(os.environ)}"
+        raise Failed(f"{text}, so no handoff runs on this machine: start `handoff up`", Exit.REDIS_AWAY)
+    try:
+        return open_store(settings.redis.url, deadline=max(settings.redis.deadline, PATIENCE))
+    except (ValueError, OSError) as error:
+        raise Failed(f"redis.url cannot be used: {error}", Exit.USAGE) from error
+
+
+def _completed(settings: Settings, running: Settings) -> Settings:
+    data = settings.model_dump(mode="json")
+    data["redis"]["url"] = settings.redis.url or running.redis.url
+    data["rtpengine"]["nodes"] = settings.rtpengine.nodes or running.rtpengine.nodes
+    return make_settings(data)
+
+
+def _spoilt(path: Path) -> SettingsError:
+    mend = "remove it and start `handoff up` again"
+    return SettingsError(str(path), [Problem(str(path), "it is not what `handoff up` writes", mend)])
