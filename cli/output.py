@@ -39,7 +39,7 @@ Exit codes: 0 ok, 1 failed or not found, 2 wrong usage or configuration,
 3 Redis is not available."""
 
 
-class Failed(Exception):  # noqa: N818 - it is the end of a command, said as operators would
+class Failed(Exception):
     """A command cannot do what it was asked; the text says what, where and how to mend it."""
 
     def __init__(self, text: str, code: Exit = Exit.FAILED) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from routing.settings import Settings
     from routing.store import Store
 
+NOTHING: dict[str, Any] = {"codecs": (), "headers": {}}
+"""What `--clear` can take away."""
 OPTIONS = (
     click.option("--mode", help="What the person who answers hears first: blind."),
     click.option("--ring-timeout", type=float, metavar="S", help="Seconds that each endpoint may ring (1 to 300)."),
@@ -64,12 +66,10 @@ def add_target(config: str | None, as_json: bool, name: str, uris: tuple[str, ..
 @click.argument("name")
 @click.option("--endpoint", "endpoints", multiple=True, metavar="URI", help="SIP URI to call; these replace the old.")
 @target_options
-@click.option("--clear", multiple=True, type=click.Choice(["codecs", "headers"]), help="Go back to none of its own.")
+@click.option("--clear", multiple=True, type=click.Choice(list(NOTHING)), help="Go back to none of its own.")
 def set_target(config: str | None, as_json: bool, name: str, clear: tuple[str, ...], **options: Any) -> None:
     """Change the target NAME; an option that is given replaces what was there, all others stay."""
-    changes: dict[str, Any] = {**{field: () for field in clear}, **_given(options)}
-    if "headers" in clear:
-        changes["headers"] = _given(options).get("headers", {})
+    changes = {**{field: NOTHING[field] for field in clear}, **_given(options)}
     if not changes:
         raise Failed("nothing to change: give at least one option, see --help", Exit.USAGE)
     with connect(effective_settings(config)) as store:

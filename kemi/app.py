@@ -19,6 +19,7 @@ from kemi.legs import Legs
 from kemi.media import CallMedia
 from kemi.message import SipError, done, reply, text
 from kemi.metrics import Metrics
+from kemi.names import Callback
 from kemi.outgoing import ALLOW, Outgoing
 from kemi.performer import Performer
 from kemi.tick import Timer
@@ -43,18 +44,15 @@ def mod_init() -> Handoff:
 
 
 def _guarded(callback: Callable[Concatenate[Handoff, P], None]) -> Callable[Concatenate[Handoff, P], int]:
-    """Let no exception reach Kamailio: a request is answered 500 and the trace is logged with the call's id."""
+    """Let no exception reach Kamailio: it is logged with its trace, and a request is answered 500."""
 
     @wraps(callback)
     def guarded(self: Handoff, *args: P.args, **kwargs: P.kwargs) -> int:
         try:
             callback(self, *args, **kwargs)
-        except SipError as error:
-            self.metrics.answer(error.status)
-            reply(error.status, error.text, error.retry_after)
-        except Exception:  # noqa: BLE001 - the last stop before C; the caller gets 500 and the operator the trace
+        except Exception:  # noqa: BLE001 - the last stop before C
             KSR.err(f"{callback.__name__}: {traceback.format_exc()}\n")
-            if callback.__name__ == "ksr_request_route" and not KSR.is_ACK():
+            if callback.__name__ == Callback.REQUEST and not KSR.is_ACK():
                 reply(500, "Server Internal Error")
         return 1
 
@@ -102,6 +100,14 @@ class Handoff:
         del msg
         method = KSR.kx.get_method() or ""
         self.metrics.request(method)
+        try:
+            self._route(method)
+        except SipError as error:
+            if method != "ACK":
+                self.metrics.answer(error.status)
+                reply(error.status, error.text, error.retry_after)
+
+    def _route(self, method: str) -> None:
         if not done(KSR.maxfwd.process_maxfwd(70)):
             raise SipError(483, "Too Many Hops")
         KSR.force_rport()
@@ -191,6 +197,8 @@ class Handoff:
         KSR.info(f"call={after.id} event={type(event).__name__} from={before.state} to={after.state}\n")
         if after.state in {State.LEAVING, State.CONNECTED}:
             KSR.htable.sht_sets(BRIDGED, after.id, encode(after).decode())
+        elif after.state is State.ENDED:
+            KSR.htable.sht_rm(BRIDGED, after.id)
 
 
 def _advertised(settings: Settings) -> str:

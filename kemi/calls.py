@@ -18,6 +18,7 @@ from kemi.message import (
     name_call,
     reply,
     set_sdp,
+    sip_call_id,
     split_routes,
     text,
     uri_of,
@@ -57,7 +58,7 @@ class Calls:
             raise SipError(404, "No agents for this number")
         if not done(KSR.dispatcher.ds_select_dst(pool_set(settings, pool), RELATIVE_WEIGHTS)):
             raise SipError(503, "No agent is available", retry_after=10)
-        call_id = name_call(KSR.kx.get_callid())
+        call_id = name_call()
         sdp = body()
         try:
             node = self._context.pool.choose(call_id)
@@ -86,7 +87,7 @@ class Calls:
         sdp = body()
         if status >= 300 or not (sdp or status >= 200):
             return
-        call_id, node = name_call(KSR.kx.get_callid()), text("$avp(node)")
+        call_id, node = name_call(), text("$avp(node)")
         offer = text("$T_req($rb)")
         media = self._context.media
         try:
@@ -98,6 +99,7 @@ class Calls:
         if status < 200 or text("$rm") != "INVITE":
             return
         call = self._record(call_id, node, Media(caller_sdp=offer, caller_view=view, agent_sdp=sdp))
+        self._context.metrics.call(call.pool)
         try:
             self._context.store.create(call)
         except StoreError as error:
@@ -113,7 +115,7 @@ class Calls:
         routes = split_routes(headers("Record-Route"))
         ours = [place for place, route in enumerate(routes) if f";h={call_id}." in route]
         before, after = (routes[: ours[0]], routes[ours[-1] + 1 :]) if ours else ([], [])
-        shared = KSR.kx.get_callid()
+        shared = sip_call_id()
         return Call(
             schema_version=SCHEMA,
             id=call_id,
@@ -166,7 +168,7 @@ class Calls:
         status = KSR.tm.t_get_status_code()
         cancelled = done(KSR.tm.t_is_canceled())
         if not cancelled and (status == 408 or 500 <= status < 600) and done(KSR.dispatcher.ds_next_dst()):
-            KSR.info(f"call={name_call(KSR.kx.get_callid())} agent failed with {status}, trying {text('$du')}\n")
+            KSR.info(f"call={name_call()} agent failed with {status}, trying {text('$du')}\n")
             self._relay()
             return
-        self._context.media.release(text("$avp(node)"), name_call(KSR.kx.get_callid()))
+        self._context.media.release(text("$avp(node)"), name_call())

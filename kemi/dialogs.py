@@ -21,6 +21,7 @@ from kemi.message import (
     header,
     reply,
     set_sdp,
+    sip_call_id,
     text,
     uri_of,
 )
@@ -130,9 +131,25 @@ class Dialogs:
         """Relay by the route set alone what no record is needed, or known, for."""
         if not done(KSR.rr.loose_route()):
             raise SipError(481, "Call/Transaction Does Not Exist")
-        if method == "BYE" and sender and sender.mark:
-            self._context.media.release(sender.mark.media_node, sender.call_id)
+        if sender and sender.mark:
+            node, sdp = sender.mark.media_node, body() if method in OFFERS else ""
+            if method == "BYE":
+                self._context.media.release(node, sender.call_id)
+            elif sdp:
+                try:
+                    set_sdp(self._context.media.offer_unrecorded(node, sender.call_id, sender.party, sdp))
+                except RtpengineError as error:
+                    raise SipError(500, "The media server did not take the offer") from error
+                self._expect_reply(sender.call_id, sender.party)
+                KSR.pv.sets("$avp(node)", node)
         _send_on(method)
+
+    @staticmethod
+    def _expect_reply(call_id: str, party: Party) -> None:
+        """Have the response brought back here, and remember whose request it answers."""
+        KSR.pv.sets("$avp(call)", call_id)
+        KSR.pv.sets("$avp(party)", party)
+        KSR.tm.t_on_reply(Callback.DIALOG_REPLY)
 
     def _answer(self, action: Answering, call: Call, party: Party, method: str) -> None:
         if isinstance(action, do.RelayRequest):
@@ -157,18 +174,14 @@ class Dialogs:
                 self._settle(call.id, ev.OfferRejected(party))
                 raise SipError(500, "The media server did not take the offer") from error
         self._rewrite(action.dialog, action.cseq, call, method)
-        KSR.pv.sets("$avp(call)", call.id)
-        KSR.pv.sets("$avp(party)", party)
-        KSR.tm.t_on_reply(Callback.DIALOG_REPLY)
+        self._expect_reply(call.id, party)
         if method in OFFERS:
             KSR.tm.t_on_failure(Callback.DIALOG_FAILURE)
-        if method == "BYE":
-            KSR.htable.sht_rm(BRIDGED, call.id)
         _send_on(method)
 
     def _rewrite(self, dialog: Dialog, cseq: int, call: Call, method: str) -> None:
         """Make the request at hand one of another dialog; within the same one only the CSeq may differ."""
-        if dialog.call_id == KSR.kx.get_callid():
+        if dialog.call_id == sip_call_id():
             KSR.rr.loose_route()
             if str(cseq) != text("$cs"):
                 KSR.hdr.remove("CSeq")
@@ -238,7 +251,7 @@ class Dialogs:
         offer, sdp = text("$T_req($rb)"), body()
         contact = uri_of(header("Contact"))
         cseq = text("$T_req($cs)")
-        if KSR.kx.get_callid() != original:
+        if sip_call_id() != original:
             for name in ("Call-ID", "From", "To", "CSeq", "Contact", "Record-Route"):
                 KSR.hdr.remove(name)
             leg = original.rpartition("-")[2] if original.startswith(f"{call_id}-") else "0"
@@ -262,7 +275,11 @@ class Dialogs:
         if not sdp:
             self._settle(call_id, ev.OfferRejected(party))
             return
+        node = text("$avp(node)")
         try:
+            if node:
+                set_sdp(self._context.media.answer_unrecorded(node, call_id, party, sdp))
+                return
             call = self._context.store.peek(call_id)
             peer = call.peer(party)
             if peer is None:
@@ -322,7 +339,7 @@ def _check_dialog(call: Call, sender: Sender) -> None:
     """Refuse who does not know the dialog's Call-ID and tags (RFC 3261 section 12.2.2)."""
     dialog = call.dialog(sender.party)
     known = dialog is not None and (
-        dialog.call_id == KSR.kx.get_callid() and dialog.remote_tag == text("$ft") and dialog.local_tag == text("$tt")
+        dialog.call_id == sip_call_id() and dialog.remote_tag == text("$ft") and dialog.local_tag == text("$tt")
     )
     if not known:
         raise SipError(481, "Call/Transaction Does Not Exist")

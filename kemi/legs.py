@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import KSR
 
-from kemi.message import body, done, header, headers, split_routes, text, uri_of, without_tag
+from kemi.message import body, done, header, headers, sip_call_id, split_routes, text, uri_of, without_tag
 from kemi.outgoing import INVITE_CSEQ
 from routing.events import Event, LegAnswered, LegFailed, LegRang
 from routing.records import BadRecordError
@@ -36,14 +36,14 @@ class Legs:
 
     @staticmethod
     def _leg() -> tuple[str, int]:
-        call_id, _, number = KSR.kx.get_callid().partition("-")
+        call_id, _, number = sip_call_id().partition("-")
         return call_id, int(number)
 
     @staticmethod
     def _answered(number: int) -> LegAnswered:
         return LegAnswered(
             leg=number,
-            call_id=KSR.kx.get_callid(),
+            call_id=sip_call_id(),
             local=without_tag(header("From") or ""),
             local_tag=text("$ft"),
             cseq=INVITE_CSEQ,

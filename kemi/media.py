@@ -71,6 +71,16 @@ class CallMedia:
         peer = self._peer(call, offerer)
         return self._request(call, Answer(call.id, tag(call, offerer), tag(call, peer), sdp)).sdp
 
+    def offer_unrecorded(self, node: str, call_id: str, offerer: Party, sdp: str) -> str:
+        """Pass a new offer between caller and agent of a call that has no record; gives the SDP for the other one."""
+        peer = Party.AGENT if offerer is Party.CALLER else Party.CALLER
+        return self._pool.request(node, Offer(call_id, offerer, sdp, to_tag=peer)).sdp
+
+    def answer_unrecorded(self, node: str, call_id: str, offerer: Party, sdp: str) -> str:
+        """Pass the answer to that back; gives the SDP for the offerer."""
+        peer = Party.AGENT if offerer is Party.CALLER else Party.CALLER
+        return self._pool.request(node, Answer(call_id, offerer, peer, sdp)).sdp
+
     @staticmethod
     def _peer(call: Call, party: Party) -> Party:
         if party is not Party.CALLER:

@@ -41,16 +41,27 @@ def text(variable: str) -> str:
 
 
 def header(name: str) -> str | None:
-    """Read the first header field of this name."""
-    return KSR.hdr.get(name)
+    """Read the first header field of this name, on one line."""
+    value = KSR.hdr.get(name)
+    return None if value is None else _unfold(value)
 
 
 def headers(name: str) -> list[str]:
-    """Read all header fields of this name, from the top."""
+    """Read all header fields of this name, from the top, each on one line."""
     found: list[str] = []
     while (value := KSR.hdr.get_idx(name, len(found))) is not None:
-        found.append(value)
+        found.append(_unfold(value))
     return found
+
+
+def _unfold(value: str) -> str:
+    """Undo line folding (RFC 3261 section 7.3.1); Kamailio leaves it, and blanks at the end, as they came."""
+    return (" ".join(value.split()) if "\n" in value else value).strip()
+
+
+def sip_call_id() -> str:
+    """Read the Call-ID."""
+    return KSR.kx.get_callid().strip()
 
 
 def without_tag(value: str) -> str:
@@ -69,9 +80,9 @@ def split_routes(values: list[str]) -> list[str]:
     return [entry for value in values for entry in _ROUTE.findall(value)]
 
 
-def name_call(sip_call_id: str) -> str:
+def name_call() -> str:
     """Make the call id from the caller's Call-ID: the same on every node, without asking anyone."""
-    return hashlib.blake2b(sip_call_id.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(sip_call_id().encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

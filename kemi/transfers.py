@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from routing.settings import Settings
     from routing.store import Store
 
+
 class Transfers:
     """Finds targets and plans transfers to them."""
 

@@ -88,6 +88,7 @@ class Wire:
 
     def _converse(self, connection: socket.socket, data: bytes, count: int, until: float) -> list[Any]:
         self._answered = False
+        self._arm(connection, until - time.monotonic())
         connection.sendall(data)
         reader = self._reader
         replies: list[Any] = []
@@ -103,7 +104,7 @@ class Wire:
         return replies
 
     def _arm(self, connection: socket.socket, seconds: float) -> None:
-        """Let the kernel end a read after these seconds; a system call only when it would be late or early by much."""
+        """End the next wait after these seconds; costs a system call only when it would be late or early by much."""
         if seconds <= 0:
             raise TimeoutError
         if not 0.9 * self._armed <= seconds <= self._armed:
@@ -121,7 +122,8 @@ class Wire:
     def _connect(self, until: float) -> socket.socket:
         """Open the connection and log in."""
         address = self._address
-        connection = _open_unix(address.path, until) if address.path else _open_tcp(address, until)
+        unix = bool(address.path)
+        connection = _open(socket.AF_UNIX, address.path, until, address) if unix else _open_tcp(address, until)
         connection.setblocking(True)
         self._limit(connection, self._seconds)
         self._reader = hiredis.Reader()
@@ -135,22 +137,25 @@ class Wire:
         return connection
 
 
-def _open_unix(path: str, until: float) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _open_tcp(address: Address, until: float) -> socket.socket:
+    """Connect to the first address of the host that answers, all within the deadline."""
+    failure: OSError = TimeoutError()
+    for family, _, _, _, where in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
+        try:
+            return _open(family, where, until, address)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _open(family: int, where: Any, until: float, address: Address) -> socket.socket:
+    connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.settimeout(_left(until))
-        connection.connect(path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _open_tcp(address: Address, until: float) -> socket.socket:
-    connection = socket.create_connection((address.host, address.port), _left(until))
-    try:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.connect(where)
+        if family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if address.tls is not None:
             connection.settimeout(_left(until))
             return address.tls.wrap_socket(connection, server_hostname=address.host)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from routing.outcomes import Mode, Outcome
 from routing.records import Call, Deadline, Dialog, State, Transfer
+from routing.store import StoreUnavailable
 from routing.store.address import Address
 from routing.store.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 READY = b"ready to accept connections"
@@ -116,3 +118,15 @@ def a_transfer(transfer_id: str, **changes: Any) -> Transfer:
         "outcome": Outcome.BUSY,
     }
     return Transfer(**(values | changes))
+
+
+def until_it_works(operation: Callable[[], object]) -> None:
+    give_up = time.monotonic() + 5
+    while True:
+        try:
+            operation()
+        except StoreUnavailable:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        else:
+            return

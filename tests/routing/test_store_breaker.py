@@ -16,7 +16,7 @@ from routing.store import RedisStore, StoreUnavailable
 from routing.store.address import Address
 from routing.store.breaker import Breaker
 from routing.store.wire import Broken, Wire
-from tests.routing.store_help import RedisServer, a_call, a_transfer, ringing
+from tests.routing.store_help import RedisServer, a_call, a_transfer, ringing, until_it_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,18 +83,6 @@ def seconds_to_fail(operation: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def until_it_works(operation: Callable[[], object]) -> None:
-    give_up = time.monotonic() + 5
-    while True:
-        try:
-            operation()
-        except StoreUnavailable:
-            assert time.monotonic() < give_up
-            time.sleep(0.01)
-        else:
-            return
-
-
 @pytest.mark.parametrize("how", ["stop", "freeze"])
 @pytest.mark.parametrize("connected", [True, False])
 def test_every_request_fails_in_time_when_redis_is(shop: Shop, server: RedisServer, how: str, connected: bool) -> None:
@@ -115,7 +103,7 @@ def test_after_a_failure_the_store_fails_at_once_and_works_when_redis_is_back(
     store.create(a_call())
     getattr(server, how)()
     assert seconds_to_fail(store.ping) < DEADLINE
-    assert sum(seconds_to_fail(operation) for operation in every_operation(store).values()) < 0.02
+    assert sum(seconds_to_fail(operation) for operation in every_operation(store).values()) < 0.05
     assert seen[:3] == [("create", "ok"), ("ping", "unavailable"), ("create", "skipped")]
     getattr(server, back)()
     until_it_works(store.ping)

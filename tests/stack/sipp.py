@@ -43,7 +43,8 @@ class Sipp:
     """One SIPp process running `scenario` (XML text, or the path of a file) from a free port.
 
     With `remote` it calls, `calls` times at `rate` per second; without, it waits for as many calls. `seconds` is the
-    deadline of the whole run. `keys` are for `[name]` in the scenario. `port` is its SIP port.
+    deadline of the whole run. `keys` are for `[name]` in the scenario. `port` is its SIP port, a free one unless given.
+    Without `trace` the messages are not written down, which under load costs more than sending them.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Sipp:
         keys: Mapping[str, str] | None = None,
         options: tuple[str, ...] = (),
         address: str = "127.0.0.1",
+        port: int | None = None,
+        trace: bool = True,
     ) -> None:
-        self.port = free_port(address)
+        self.port = port or free_port(address)
         self.uri = f"sip:{user}@{address}:{self.port}"
         self._scenario = scenario
         self._seconds = seconds
@@ -69,7 +72,8 @@ class Sipp:
             *("-i", address, "-p", str(self.port), "-mi", address, "-mp", str(free_port(address))),
             *("-m", str(calls), "-r", str(rate), "-s", user, "-nostdin", "-aa"),
             *("-timeout", f"{seconds}s", "-timeout_error"),
-            *("-trace_err", "-error_file", self._file("errors"), "-trace_msg", "-message_file", self._file("messages")),
+            *("-trace_err", "-error_file", self._file("errors")),
+            *(("-trace_msg", "-message_file", self._file("messages")) if trace else ()),
             *(part for name, value in (keys or {}).items() for part in ("-key", name, value)),
             *options,
             *((f"{remote[0]}:{remote[1]}",) if remote else ()),

@@ -17,6 +17,7 @@ from routing.settings import Settings, make_settings
 from routing.store import StoreError, open_store
 from routing.targets import Target
 from rtpengine import Ping, Pool, RtpengineError
+from tests.stack.daemon import Daemon
 from tests.stack.sipp import free_port
 
 if TYPE_CHECKING:
@@ -29,72 +30,46 @@ ROOT = Path(__file__).parents[2]
 NODE = "node1"
 
 
-class Daemon:
-    """One process, its log, and the question that tells whether it is ready."""
-
-    def __init__(
-        self, command: list[str], log: Path, ready: Callable[[], bool], env: dict[str, str] | None = None
-    ) -> None:
-        self.command = command
-        self.log = log
-        self._ready = ready
-        self._env = {**os.environ, **(env or {})}
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, timeout: float = 10.0) -> None:
-        """Start it and wait until it answers."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=self._env)
-        deadline = time.monotonic() + timeout
-        while not self._ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise AssertionError(f"{self.command[0]} did not start:\n{self.log.read_text()[-3000:]}")
-
-    def stop(self) -> None:
-        """End it and wait until it has gone."""
-        if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.kill()
-            self.process = None
-
-    def kill(self) -> None:
-        """End it without warning."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
 class System:
     """A context manager: everything runs inside, nothing is left after it.
 
-    `agents` are the URIs of the one pool; `changes` are laid over the settings, section by section.
+    `agents` are the URIs of the one pool; `changes` are laid over the settings, section by section. There are as many
+    rtpengines as `media_nodes` says. With `beside`, it is one more node: a Kamailio with the Redis and the rtpengines
+    of another system. Agents are asked with OPTIONS every `ping_interval` seconds; a `Ua` does not answer by itself.
     """
 
-    def __init__(self, *agents: str, **changes: Any) -> None:
+    def __init__(
+        self,
+        *agents: str,
+        media_nodes: int = 1,
+        ping_interval: int = 600,
+        beside: System | None = None,
+        **changes: Any,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="handoff-test-"))
         self.port = free_port()
         self.proxy = ("127.0.0.1", self.port)
         self.uri = f"sip:127.0.0.1:{self.port}"
-        ng_port = free_port()
+        redis_url = f"unix://{(beside or self).folder}/redis.sock"
+        ng = beside.settings.rtpengine.nodes if beside else _media_addresses(media_nodes)
         data: dict[str, Any] = {
             "node": {"id": NODE, "workers": 4},
             "sip": {"listen": [f"udp:127.0.0.1:{self.port}", f"tcp:127.0.0.1:{self.port}"], "no_reply_timeout": 1.0},
-            "redis": {"url": f"unix://{self.folder}/redis.sock"},
-            "rtpengine": {"nodes": {"media1": f"127.0.0.1:{ng_port}"}},
+            "redis": {"url": redis_url},
+            "rtpengine": {"nodes": ng},
             "pools": [{"name": "agents", "numbers": ["*"], "agents": [{"uri": uri} for uri in agents]}],
         }
         for section, values in changes.items():
             data[section] = {**data[section], **values} if isinstance(data.get(section), dict) else values
         self.settings: Settings = make_settings(data)
-        self.redis = self._redis()
-        self.rtpengine = self._rtpengine(ng_port)
-        self.kamailio = self._kamailio()
-        self.store: Store = open_store(f"unix://{self.folder}/redis.sock", deadline=2.0)
+        self.redis: Daemon = beside.redis if beside else self._redis()
+        self.rtpengines: dict[str, Daemon] = (
+            beside.rtpengines if beside else {name: self._rtpengine(name) for name in ng}
+        )
+        self.rtpengine = self.rtpengines["media1"]
+        self.kamailio = self._kamailio(ping_interval)
+        self._own = [] if beside else [self.redis, *self.rtpengines.values()]
+        self.store: Store = open_store(redis_url, deadline=2.0)
         self.media = Pool(self.settings.rtpengine.nodes)
 
     def _redis(self) -> Daemon:
@@ -111,23 +86,24 @@ class System:
             return False
         return True
 
-    def _rtpengine(self, ng_port: int) -> Daemon:
+    def _rtpengine(self, name: str) -> Daemon:
+        address = self.settings.rtpengine.nodes[name]
         command = ["rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--table=-1"]
-        command += ["--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{ng_port}", "--port-min=30000", "--port-max=39999"]
+        command += ["--interface=127.0.0.1", f"--listen-ng={address}", "--port-min=30000", "--port-max=39999"]
         command += [f"--timeout={round(self.settings.media.timeout)}", "--delete-delay=0", "--log-level=6"]
-        return Daemon(command, self.folder / "rtpengine.log", self._rtpengine_answers)
+        return Daemon(command, self.folder / f"{name}.log", lambda: self._rtpengine_answers(name))
 
-    def _rtpengine_answers(self) -> bool:
+    def _rtpengine_answers(self, name: str) -> bool:
         pool = Pool(self.settings.rtpengine.nodes)
         try:
-            pool.request("media1", Ping())
+            pool.request(name, Ping())
         except RtpengineError:
             return False
         finally:
             pool.close()
         return True
 
-    def _kamailio(self) -> Daemon:
+    def _kamailio(self, ping_interval: int) -> Daemon:
         deploy = ROOT / "deploy" / "kamailio"
         (self.folder / "settings.json").write_text(self.settings.model_dump_json())
         (self.folder / "dispatcher.list").write_text(dispatcher_list(self.settings))
@@ -138,7 +114,7 @@ class System:
             command += ["-l", listen]
         names = {
             "DISPATCHER_LIST": f'"{self.folder}/dispatcher.list"',
-            "PING_INTERVAL": "1",
+            "PING_INTERVAL": str(ping_interval),
             "LOG_LEVEL": "2",
             "KEMI_SCRIPT": f'"{deploy}/handoff_kemi.py"',
         }
@@ -175,7 +151,7 @@ class System:
 
     def __enter__(self) -> Self:
         try:
-            for daemon in (self.redis, self.rtpengine, self.kamailio):
+            for daemon in (*self._own, self.kamailio):
                 daemon.start()
         except BaseException:
             self.__exit__()
@@ -183,7 +159,7 @@ class System:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for daemon in (self.kamailio, self.rtpengine, self.redis):
+        for daemon in (self.kamailio, *reversed(self._own)):
             daemon.stop()
         self.store.close()
         self.media.close()
@@ -202,9 +178,9 @@ class System:
             calls.append(call)
         return calls
 
-    def media_calls(self) -> int:
-        """Count the calls that rtpengine holds."""
-        host, port = self.settings.rtpengine.nodes["media1"].split(":")
+    def media_calls(self, node: str = "media1") -> int:
+        """Count the calls that an rtpengine holds."""
+        host, port = self.settings.rtpengine.nodes[node].split(":")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ng:
             ng.settimeout(2)
             ng.sendto(f'{time.monotonic_ns()} {{"command": "list", "limit": 9999}}'.encode(), (host, int(port)))
@@ -212,8 +188,12 @@ class System:
 
     def transactions(self) -> int:
         """Count the transactions in Kamailio's memory."""
-        out = self._rpc("kamcmd", "-s", f"unix:{self.folder}/kamailio_ctl", "tm.stats")
-        return next(int(line.split(":")[1]) for line in out.splitlines() if "current" in line)
+        return self.counter("tm.stats", "current")
+
+    def counter(self, command: str, name: str) -> int:
+        """Read one number from what `kamcmd` prints."""
+        out = self._rpc("kamcmd", "-s", f"unix:{self.folder}/kamailio_ctl", command)
+        return next(int(line.split(":")[1]) for line in out.splitlines() if line.strip().startswith(f"{name}:"))
 
     @staticmethod
     def wait_until(condition: Callable[[], bool], timeout: float = 3.0) -> None:
@@ -225,3 +205,7 @@ class System:
     @staticmethod
     def _rpc(*command: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def _media_addresses(count: int) -> dict[str, str]:
+    return {f"media{number}": f"127.0.0.1:{free_port()}" for number in range(1, count + 1)}

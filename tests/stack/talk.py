@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from tests.stack.rtp import RtpPeer
@@ -11,25 +13,40 @@ from tests.stack.ua import Ua
 from tests.stack.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from routing.records import Call
+    from routing.records import Call, Transfer
     from tests.stack.dialog import Dialog
     from tests.stack.message import Message
     from tests.stack.system import System
 
 TARGET = "support"
+LOST = 3  # packets in a row that nobody hears missing
+NUMBER = "+4930123456"
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Talk:
     """Caller, agent and target with RTP; entering it makes the call, and `wire` has seen every message since.
 
-    `caller_voice`, `agent_voice` and `target_voice` send at once and note whom they hear, by SSRC.
+    `caller_voice`, `agent_voice` and `target_voice` send at once and note whom they hear, by SSRC. `invited` and
+    `answered` are headers of the caller's INVITE to `number` and of the agent's 200.
     """
 
-    def __init__(self, system: System, agent: Ua, *, target: Ua | None = None, **target_settings: object) -> None:
+    def __init__(
+        self,
+        system: System,
+        agent: Ua,
+        *,
+        target: Ua | None = None,
+        number: str = NUMBER,
+        invited: Mapping[str, str] = NONE,
+        answered: Mapping[str, str] = NONE,
+        **target_settings: object,
+    ) -> None:
         self.system = system
         self.agent = agent
+        self._number, self._invited, self._answered = number, invited, answered
         self._stack = ExitStack()
         self._target = target
         self._target_settings = target_settings
@@ -50,10 +67,10 @@ class Talk:
         return self
 
     def _connect(self) -> None:
-        number = f"sip:+4930123456@127.0.0.1:{self.system.port}"
-        invite = self.caller.invite(number, sdp=self.caller_voice.sdp("PCMU", "PCMA"))
+        uri = f"sip:{self._number}@127.0.0.1:{self.system.port}"
+        invite = self.caller.invite(uri, sdp=self.caller_voice.sdp("PCMU", "PCMA"), headers=self._invited)
         self.incoming = self.agent.expect("INVITE")
-        self.agent.reply(self.incoming, 200, sdp=self.agent_voice.sdp())
+        self.agent.reply(self.incoming, 200, sdp=self.agent_voice.sdp(), headers=self._answered)
         self.answer = self.caller.expect(200, to=invite)
         self.caller.ack(self.answer)
         self.agent.expect("ACK")
@@ -132,6 +149,23 @@ class Talk:
         """The one record there is."""
         (call,) = self.system.calls()
         return call
+
+    @property
+    def last_transfer(self) -> Transfer:
+        """The transfer in the call log that was finished last."""
+        return self.system.store.finished(1)[0].transfer
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Check that caller and agent hear one another all the while, and that no message reaches the caller."""
+        began, messages = time.time(), len(self.wire.messages(to=self.caller.port))
+        yield
+        self.hear_each_other()
+        assert len(self.wire.messages(to=self.caller.port)) == messages
+        for ear, voice in ((self.caller_voice, self.agent_voice), (self.agent_voice, self.caller_voice)):
+            numbers = [packet.sequence for packet in ear.packets(since=began) if packet.ssrc == voice.ssrc]
+            lost = max((b - a - 1) & 0xFFFF for a, b in pairwise(numbers))
+            assert lost < LOST, f"{lost} packets in a row were lost"
 
     def nothing_left(self) -> None:
         """Check that soon Redis and rtpengine hold nothing of the call."""

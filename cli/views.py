@@ -1,0 +1,100 @@
+"""How calls and transfers are shown: as data for programs, and as lines for people."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cli.output import local_time, seconds, time_of_day
+from routing.records import Party
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from routing.records import Attempt, Call, Dialog, Transfer
+
+CALL_COLUMNS = ("CALL", "STATE", "AGE", "CALLER", "POOL", "NODE", "TRANSFER")
+HISTORY_COLUMNS = ("REQUESTED", "TARGET", "MODE", "BY", "OUTCOME", "STATUS", "TOOK")
+
+
+def call_data(call: Call) -> dict[str, Any]:
+    """Give what programs may want to know of a call; times are seconds since the epoch."""
+    return {
+        "id": call.id,
+        "active": True,
+        "state": call.state,
+        "node": call.node,
+        "media_node": call.media_node,
+        "pool": call.pool,
+        "created_at": call.created_at,
+        **{party.value: _party_data(call.dialog(party)) for party in Party},
+        "transfer": transfer_data(call.transfer) if call.transfer else None,
+        "history": [transfer_data(transfer) for transfer in call.history],
+    }
+
+
+def _party_data(dialog: Dialog | None) -> dict[str, str] | None:
+    if dialog is None:
+        return None
+    return {"address": dialog.remote, "contact": dialog.remote_target, "sip_call_id": dialog.call_id}
+
+
+def transfer_data(transfer: Transfer) -> dict[str, Any]:
+    """Give what programs may want to know of a transfer; `outcome` is null while it is under way."""
+    return transfer.model_dump(mode="json", exclude={"subscription"})
+
+
+def call_row(call: Call) -> list[str]:
+    """Give one line of the list of calls, see CALL_COLUMNS."""
+    age = seconds(max(0.0, time.time() - call.created_at))
+    return [call.id, call.state, age, call.caller.remote, call.pool, call.node, transfer_text(call)]
+
+
+def transfer_text(call: Call) -> str:
+    """Say in a few words where the newest transfer of a call stands."""
+    if transfer := call.transfer:
+        endpoint = f" at {call.leg.uri}" if call.leg else ""
+        return f"to {transfer.target}{endpoint}"
+    return f"{call.history[-1].target}: {call.history[-1].outcome}" if call.history else ""
+
+
+def call_fields(call: Call) -> list[tuple[str, str]]:
+    """Give what people want to see of a call; parties that it has not have an empty text."""
+    parties = [(party.value, dialog.remote if (dialog := call.dialog(party)) else "") for party in Party]
+    return [
+        ("call", call.id),
+        ("state", call.state),
+        ("since", f"{local_time(call.created_at)} ({seconds(max(0.0, time.time() - call.created_at))})"),
+        ("node", f"{call.node}, media at {call.media_node}"),
+        ("pool", call.pool),
+        *parties,
+        ("transfer", transfer_text(call) if call.transfer else ""),
+    ]
+
+
+def history_rows(transfers: Iterable[Transfer]) -> list[list[str]]:
+    """Give lines of finished transfers, see HISTORY_COLUMNS: each with its attempts below it."""
+    rows = []
+    for transfer in transfers:
+        rows.append(_history_row(transfer))
+        rows += [_attempt_row(attempt) for attempt in transfer.attempts]
+    return rows
+
+
+def _history_row(transfer: Transfer) -> list[str]:
+    ended = transfer.ended_at
+    return [
+        local_time(transfer.requested_at),
+        transfer.target,
+        transfer.mode,
+        transfer.source,
+        transfer.outcome or "under way",
+        " ".join(filter(None, (str(transfer.status or ""), transfer.reason))),
+        seconds(ended - transfer.requested_at) if ended else "",
+    ]
+
+
+def _attempt_row(attempt: Attempt) -> list[str]:
+    took = seconds(attempt.ended_at - attempt.started_at)
+    at = f"  {time_of_day(attempt.started_at)}"
+    return [at, f"  {attempt.uri}", "", "", "", f"{attempt.status} {attempt.reason}", took]
