@@ -1,0 +1,110 @@
+"""What the adapter asks of rtpengine, against one in memory; the same flows run on the real one in tests/stack."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi.media import CallMedia
+from routing.events import MediaBridged, MediaFailed, PartyLost
+from routing.records import Call, Party
+from rtpengine import Answer, Delete, FakeRtpengine, Offer, Query
+from tests.kemi.calls import CALL_ID, anchored, leg, sdp, transfer
+
+
+@pytest.fixture
+def pool() -> FakeRtpengine:
+    """Give an rtpengine in memory."""
+    return FakeRtpengine()
+
+
+@pytest.fixture
+def media(pool: FakeRtpengine) -> CallMedia:
+    """Give the media of its calls."""
+    return CallMedia(pool, silence=60.0)
+
+
+def ringing(pool: FakeRtpengine, media: CallMedia, target_sdp: str) -> Call:
+    """Make a call whose target was offered media and has answered with this SDP."""
+    call = anchored(pool).model_copy(update={"leg": leg(), "transfer": transfer()})
+    media.offer_leg(call, leg(), ("PCMU", "PCMA"))
+    return call.model_copy(update={"media": call.media.model_copy(update={"target_sdp": target_sdp})})
+
+
+def tags(pool: FakeRtpengine) -> set[str]:
+    """Name the parties of the call that are still there."""
+    return {tag for tag in ("caller", "agent", "shadow1", "leg1") if pool.calls("fake")[CALL_ID].find(tag)}
+
+
+def test_a_bridge_leaves_caller_and_target(pool: FakeRtpengine, media: CallMedia) -> None:
+    """Agent and shadow are gone."""
+    assert media.bridge(ringing(pool, media, sdp(6000)), leg()) == MediaBridged()
+    assert tags(pool) == {"caller", "leg1"}
+
+
+@pytest.mark.parametrize("body", [sdp(0), sdp(6000, "18", "a=rtpmap:18 G729/8000"), ""])
+def test_an_answer_without_a_codec_in_common_is_not_bridged(pool: FakeRtpengine, media: CallMedia, body: str) -> None:
+    """rtpengine would take it, and nobody would hear anything."""
+    result = media.bridge(ringing(pool, media, body), leg())
+    assert result == MediaFailed(488, "The answer has no codec that was offered")
+    assert {"caller", "agent"} <= tags(pool)
+
+
+@pytest.mark.parametrize("command", [Offer, Answer])
+def test_a_bridge_that_fails_gives_the_caller_back_to_the_agent(
+    pool: FakeRtpengine, media: CallMedia, command: type[Offer | Answer]
+) -> None:
+    """The agent is told what rtpengine said."""
+    call = ringing(pool, media, sdp(6000))
+    pool.refuse_next(command, "no ports left")
+    result = media.bridge(call, leg())
+    assert isinstance(result, MediaFailed)
+    assert "no ports left" in result.reason
+    assert {"caller", "agent"} <= tags(pool)
+    assert "leg1" not in tags(pool)
+
+
+def test_a_bridge_that_would_move_the_caller_is_undone(pool: FakeRtpengine, media: CallMedia) -> None:
+    """The caller would need a re-INVITE, which it must not get."""
+    call = ringing(pool, media, sdp(6000))
+    call = call.model_copy(update={"media": call.media.model_copy(update={"caller_view": sdp(1)})})
+    result = media.bridge(call, leg())
+    assert result == MediaFailed(500, "The bridge would have moved the caller's media")
+
+
+def test_a_silent_target_is_lost_unless_it_is_on_hold(pool: FakeRtpengine, media: CallMedia) -> None:
+    """A hold is a promise to send nothing."""
+    call = ringing(pool, media, sdp(6000))
+    media.bridge(call, leg())
+    done = transfer().model_copy(update={"answered_at": 1000.0})
+    target = call.caller
+    call = call.model_copy(update={"target": target, "history": (done,)})
+    pool.hears(CALL_ID, "caller", packets=5, at=1095)
+    assert media.check(call, 1050.0) is None
+    assert media.check(call, 1100.0) == PartyLost(Party.TARGET, "no media")
+    on_hold = call.media.model_copy(update={"target_sdp": sdp(6000, "0", "a=recvonly")})
+    assert media.check(call.model_copy(update={"media": on_hold}), 1100.0) is None
+
+
+def test_an_agent_may_be_silent(pool: FakeRtpengine, media: CallMedia) -> None:
+    """A voice agent that listens need not send."""
+    assert media.check(anchored(pool), 9999.0) is None
+
+
+def test_a_call_that_rtpengine_has_given_up_is_lost(pool: FakeRtpengine, media: CallMedia) -> None:
+    """But one that cannot be asked about is not."""
+    call = anchored(pool)
+    pool.lose_next(Query)
+    assert media.check(call, 9999.0) is None
+    pool.request("fake", Delete(CALL_ID))
+    assert media.check(call, 9999.0) == PartyLost(Party.CALLER, "no media at rtpengine")
+
+
+def test_releasing_never_raises(pool: FakeRtpengine, media: CallMedia) -> None:
+    """rtpengine is away when the call ends: its own time-out ends it there."""
+    call = anchored(pool)
+    pool.stop("fake")
+    media.release("fake", CALL_ID)
+    media.release_leg(call, 1)
+    media.play(call, "/nowhere.wav")
+    media.restore(call)
+    assert pool.calls("fake") == {}
