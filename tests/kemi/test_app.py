@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from tests.fake_ksr import FakeKsr
 
-REQUEST = "{method} sip:+4930@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bK1\r\nFrom: <sip:caller@192.0.2.1>;tag=c\r\nTo: <sip:+4930@127.0.0.1>{tag}\r\nCall-ID: trunk-call\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+REQUEST = """\
+{method} sip:+4930@127.0.0.1 SIP/2.0
+Via: SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bK1
+From: <sip:caller@192.0.2.1>;tag=c
+To: <sip:+4930@127.0.0.1>{tag}
+Call-ID: trunk-call
+CSeq: 1 {method}
+Content-Length: 0
+
+""".replace("\n", "\r\n")
 
 
 @pytest.fixture(scope="module")
