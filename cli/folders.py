@@ -103,7 +103,7 @@ def _read(descriptor: int) -> dict[str, Any]:
 
 def _is_current(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.sameopenfile(descriptor, descriptor) and os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
 

@@ -90,7 +90,8 @@ def _tell(error: Exception, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"error": text, "problems": problems_as_data(problems)}), err=True)
     else:
-        click.echo(f"Error: {error if problems else plain(text)}", err=True)
+        lines = str(error if problems else text).splitlines()
+        click.echo("Error: " + "\n".join(map(plain, lines)), err=True)
 
 
 def problems_as_data(problems: Iterable[Problem]) -> list[dict[str, str]]:

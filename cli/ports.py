@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import socket
 from pathlib import Path
@@ -39,7 +38,7 @@ def find_port_problem(where: str, transport: str, address: str, port: int) -> Pr
         _bound(transport, address, port).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            holders = ", ".join(sorted(set(_holders(transport, port)))) or "another program"
+            holders = ", ".join(_holders(transport, port)) or "another program"
             return Problem(where, f"{place} is taken by {holders}", "stop that, or use another port")
         if error.errno == errno.EADDRNOTAVAIL:
             return Problem(where, f"{address} is no address of this machine", "see `ip address` for those it has")
@@ -65,17 +64,19 @@ def _bound(transport: str, address: str, port: int) -> socket.socket:
     return probe
 
 
-def _holders(transport: str, port: int) -> Iterator[str]:
-    """Name the processes that have this port, as far as this user may see them."""
+def _holders(transport: str, port: int) -> list[str]:
+    """Name the programs that have this port, each with its first process, as far as this user may see them."""
     inodes = set(_inodes(transport, port))
-    for folder in Path("/proc").glob("[0-9]*"):
+    found: dict[str, int] = {}
+    for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
         try:
-            links = [os.readlink(link) for link in (folder / "fd").iterdir()]
+            links = [str(link.readlink()) for link in (folder / "fd").iterdir()]
             name = (folder / "comm").read_text().strip()
         except OSError:
             continue  # it has ended, or belongs to somebody else: then the text says "another program"
-        if any((found := SOCKET_LINK.fullmatch(link)) and found[1] in inodes for link in links):
-            yield f"{name} (process {folder.name})"
+        if any((socket_link := SOCKET_LINK.fullmatch(link)) and socket_link[1] in inodes for link in links):
+            found.setdefault(name, int(folder.name))
+    return [f"{name} (process {pid})" for name, pid in found.items()]
 
 
 def _inodes(transport: str, port: int) -> Iterator[str]:

@@ -26,32 +26,30 @@ STEADY = 10.0
 KEPT_LINES = 40
 
 
-def _all(line: str) -> bool:
-    del line
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run: `shows` picks the log lines for the operator, `patience` is seconds from SIGTERM to SIGKILL."""
+    """What to run.
+
+    `pick` makes of a log line the one that the operator sees, or "" for none; `patience` is the seconds from SIGTERM
+    to SIGKILL.
+    """
 
     name: str
     command: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
-    shows: Callable[[str], bool] = _all
+    pick: Callable[[str], str] = str
     patience: float = 5.0
 
 
 class Daemon:
     """One program that is kept running from `start` until `stop`.
 
-    `say(name, line)` is called from threads of its own, with what happened to the program and what it logged.
+    `say(source, line)` is called from threads of its own: with what the program logs, and with what happens to it
+    (then the source is "handoff").
     The file descriptors `inherited` stay open in the program: locks that are held for as long as it runs.
     """
 
-    def __init__(
-        self, program: Program, say: Callable[[str, str], None], *, inherited: Collection[int] = ()
-    ) -> None:
+    def __init__(self, program: Program, say: Callable[[str, str], None], *, inherited: Collection[int] = ()) -> None:
         self.program = program
         self._say = say
         self._inherited = tuple(inherited)
@@ -97,10 +95,13 @@ class Daemon:
         self._signal(signal.SIGTERM)
         self._thread.join(self.program.patience)
         if self._thread.is_alive():
-            self._say(self.name, f"has not ended within {self.program.patience:g} s: killing it")
+            self._tell(f"has not ended within {self.program.patience:g} s: killing it")
             self._signal(signal.SIGKILL)
             self._thread.join()
         self._thread = None
+
+    def _tell(self, what: str) -> None:
+        self._say("handoff", f"{self.name} {what}")
 
     def _signal(self, number: signal.Signals) -> None:
         with self._lock:
@@ -118,7 +119,7 @@ class Daemon:
             now = time.monotonic()
             self._deaths.append(now)
             pause = FIRST_PAUSE if now - began > STEADY or len(self._deaths) == 1 else min(2 * pause, LONGEST_PAUSE)
-            self._say(self.name, f"{how}: starting it again in {pause:g} s")
+            self._tell(f"{how}: starting it again in {pause:g} s")
             self._stopping.wait(pause)
 
     def _run(self) -> str:
@@ -161,5 +162,5 @@ class Daemon:
             for data in log:
                 line = data.decode("utf-8", "replace").rstrip()
                 self._lines.append(line)
-                if line and self.program.shows(line):
-                    self._say(self.name, line)
+                if shown := self.program.pick(line):
+                    self._say(self.name, shown)

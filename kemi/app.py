@@ -123,6 +123,8 @@ class Handoff:
         elif method == "OPTIONS":
             KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\nAccept: application/sdp\r\n")
             reply(200, "OK")
+        elif method == "REFER":
+            raise SipError(403, "A REFER belongs in a call")
         else:
             KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\n")
             raise SipError(405, "Method Not Allowed")

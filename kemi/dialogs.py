@@ -31,7 +31,7 @@ from routing import actions as do
 from routing import events as ev
 from routing.records import BadRecordError, Call, Dialog, Party, decode
 from routing.rule import IllegalEventError
-from routing.store import CallBusy, CallUnknown, StoreError, StoreUnavailable
+from routing.store import CallBusy, CallUnknown, StoreError
 from rtpengine import RtpengineError
 
 if TYPE_CHECKING:
@@ -115,16 +115,20 @@ class Dialogs:
         """Do what can be done when the record cannot be had: calls still hang up, transfers are refused."""
         if method == "REFER" or isinstance(error, CallBusy):
             raise SipError(503, "Transfers are not possible right now", retry_after=2)
-        copy = KSR.htable.sht_get(BRIDGED, sender.call_id) if isinstance(error, StoreUnavailable) else None
+        copy = KSR.htable.sht_get(BRIDGED, sender.call_id)
         if copy is None:
             self._pass_on(sender, method)
             return
         call = decode(sender.call_id, str(copy).encode())
         _check_dialog(call, sender)
-        other = call.dialog(Party.TARGET if sender.party is Party.CALLER else Party.CALLER)
-        if method != "BYE" or other is None:
+        if method != "BYE":
             raise SipError(503, "Not possible right now", retry_after=2)
-        self._relay(do.RelayRequest(Party.TARGET, other, other.next_cseq() + 1000), call, sender.party, method)
+        peer = call.peer(sender.party)
+        other = call.dialog(peer) if peer else None
+        if peer is None or other is None:
+            reply(200, "OK")  # the agent leaves, as it was told to
+            return
+        self._relay(do.RelayRequest(peer, other, other.next_cseq() + 1000), call, sender.party, method)
         self._context.media.release(call.media_node, call.id)
 
     def _pass_on(self, sender: Sender | None, method: str) -> None:
@@ -282,7 +286,8 @@ class Dialogs:
                 return
             call = self._context.store.peek(call_id)
             peer = call.peer(party)
-            if peer is None:
+            if peer is None or call.exchange is None:
+                set_sdp(call.media.caller_view)  # an answer that came too late: the call has moved on
                 return
             if offer:
                 view = self._context.media.conclude(call, party, sdp)

@@ -12,7 +12,7 @@ from routing.events import Event, LegAnswered, LegFailed, LegRang
 from routing.records import BadRecordError
 from routing.rule import IllegalEventError
 from routing.rules_strays import bye_stray, cancel_stray
-from routing.store import CallUnknown, StoreError
+from routing.store import CallUnknown, LeaseLost, StoreError
 
 if TYPE_CHECKING:
     from kemi.context import Context
@@ -67,9 +67,11 @@ class Legs:
             self._context.engine.handle(call_id, lambda _: event)
         except CallUnknown:
             self._drop(call_id, event)
+            for node in self._context.pool.nodes:  # an offer for the leg may have come after the call's end
+                self._context.media.release(node, call_id)
         except (StoreError, BadRecordError, IllegalEventError) as error:
             KSR.err(f"call={call_id} leg={event.leg} {type(event).__name__} came to nothing: {error.text}\n")
-            if isinstance(event, LegAnswered):
+            if isinstance(event, LegAnswered) and not isinstance(error, LeaseLost):
                 self._drop(call_id, event)  # better a person who is hung up on than one who hears nothing
 
     def _drop(self, call_id: str, event: Event) -> None:

@@ -61,14 +61,14 @@ class CallMedia:
 
     def renegotiate(self, call: Call, offerer: Party, sdp: str) -> str:
         """Pass a new offer between the two who talk; gives the SDP for the other one."""
-        peer = self._peer(call, offerer)
+        peer = _peer(call, offerer)
         codecs = Codecs() if Party.AGENT in {offerer, peer} else Codecs.adding(_codecs(call))
         command = Offer(call.id, tag(call, offerer), sdp, to_tag=tag(call, peer), codecs=codecs)
         return self._request(call, command).sdp
 
     def conclude(self, call: Call, offerer: Party, sdp: str) -> str:
         """Pass the answer to a new offer back; gives the SDP for the offerer."""
-        peer = self._peer(call, offerer)
+        peer = _peer(call, offerer)
         return self._request(call, Answer(call.id, tag(call, offerer), tag(call, peer), sdp)).sdp
 
     def offer_unrecorded(self, node: str, call_id: str, offerer: Party, sdp: str) -> str:
@@ -80,12 +80,6 @@ class CallMedia:
         """Pass the answer to that back; gives the SDP for the offerer."""
         peer = Party.AGENT if offerer is Party.CALLER else Party.CALLER
         return self._pool.request(node, Answer(call_id, offerer, peer, sdp)).sdp
-
-    @staticmethod
-    def _peer(call: Call, party: Party) -> Party:
-        if party is not Party.CALLER:
-            return Party.CALLER
-        return Party.TARGET if call.target else Party.AGENT
 
     def _request(self, call: Call, command: Offer | Answer) -> SdpReply:
         return self._pool.request(call.media_node, command)
@@ -132,7 +126,7 @@ class CallMedia:
 
     def restore(self, call: Call, peer: Party | None = None) -> None:
         """Join the caller and whom it talks with again as they last agreed; a failure shows at the next check."""
-        peer = peer or self._peer(call, Party.CALLER)
+        peer = peer or _peer(call, Party.CALLER)
         sdp = call.media.target_sdp if peer is Party.TARGET else call.media.agent_sdp
         try:
             self._join(call, tag(call, peer), sdp)
@@ -174,9 +168,9 @@ class CallMedia:
             return PartyLost(Party.CALLER, "no media at rtpengine")
         except RtpengineError:
             return None
-        if not self._silence or call.target is None:
+        if not self._silence or call.peer(Party.CALLER) is not Party.TARGET:
             return None
-        since = call.history[-1].answered_at or 0.0 if call.history else now
+        since = call.history[-1].answered_at or now
         bodies = ((Party.CALLER, call.media.caller_sdp), (Party.TARGET, call.media.target_sdp))
         for party, sdp in bodies:
             stream = streams.get(tag(call, party))
@@ -184,6 +178,11 @@ class CallMedia:
             if quiet and sends(sdp):
                 return PartyLost(party, "no media")
         return None
+
+
+def _peer(call: Call, party: Party) -> Party:
+    """Find whom a party talks with; the caller's agent keeps its place in rtpengine when it has left."""
+    return call.peer(party) or (Party.AGENT if party is Party.CALLER else Party.CALLER)
 
 
 def _offered(sdp: str, codecs: Sequence[str]) -> Codecs:

@@ -37,7 +37,12 @@ def done(result: int | bool) -> bool:
 def text(variable: str) -> str:
     """Read a pseudo-variable as text; empty where it has no value."""
     value = KSR.pv.get(variable)
-    return "" if value is None else str(value)
+    return "" if value is None else _clean(str(value))
+
+
+def _clean(value: str) -> str:
+    """Put U+FFFD in the place of bytes that are not UTF-8: neither Redis nor rtpengine would take them."""
+    return value if value.isascii() else value.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def header(name: str) -> str | None:
@@ -56,12 +61,12 @@ def headers(name: str) -> list[str]:
 
 def _unfold(value: str) -> str:
     """Undo line folding (RFC 3261 section 7.3.1); Kamailio leaves it, and blanks at the end, as they came."""
-    return (" ".join(value.split()) if "\n" in value else value).strip()
+    return _clean((" ".join(value.split()) if "\n" in value else value).strip())
 
 
 def sip_call_id() -> str:
     """Read the Call-ID."""
-    return KSR.kx.get_callid().strip()
+    return _clean(KSR.kx.get_callid().strip())
 
 
 def without_tag(value: str) -> str:
@@ -122,7 +127,7 @@ def reply(status: int, reason: str, retry_after: int | None = None) -> None:
 
 def body() -> str:
     """Read the body; empty where there is none."""
-    return KSR.kx.get_body() or "" if KSR.kx.get_bodylen() > 0 else ""
+    return _clean(KSR.kx.get_body() or "") if KSR.kx.get_bodylen() > 0 else ""
 
 
 def set_sdp(sdp: str) -> None:

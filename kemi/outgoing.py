@@ -10,7 +10,7 @@ from kemi.message import done, uri_of
 from kemi.names import Callback
 
 if TYPE_CHECKING:
-    from routing.actions import CancelLeg, Reason, RefreshSession, SendBye, SendNotify
+    from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendNotify
     from routing.records import Call, Dialog, Leg, Transfer
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, PRACK"
@@ -101,6 +101,10 @@ class Outgoing:
     def bye(self, action: SendBye) -> None:
         """Send BYE, with the Reason where there is one."""
         self._within("BYE", action.dialog, action.cseq, [_reason(action.reason)] if action.reason else [])
+
+    def ack(self, action: SendAck) -> None:
+        """Send ACK for a 2xx (RFC 3261 section 13.2.2.4)."""
+        self._within("ACK", action.dialog, action.cseq, [])
 
     def notify(self, call: Call, action: SendNotify) -> None:
         """Send NOTIFY with the status line as message/sipfrag (RFC 3515 section 2.4.5).

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from routing import actions as do
-from routing.events import Event, MediaFailed
+from routing.events import Event, LegFailed, MediaFailed
 from rtpengine import RtpengineError
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Performer:
                 self.answering(action, call)
             case do.SendNotify():
                 self._outgoing.notify(call, action)
+            case do.SendAck():
+                self._outgoing.ack(action)
             case do.SendBye():
                 self._outgoing.bye(action)
             case do.RefreshSession():
@@ -69,5 +71,5 @@ class Performer:
             return MediaFailed(503, error.text)
         self._metrics.invited(action.transfer, time.time())
         if not self._outgoing.invite(call, action.leg, action.transfer, sdp):
-            return MediaFailed(503, "The endpoint cannot be reached")
+            return LegFailed(action.leg.number, 503, "Service Unavailable", answered=False)
         return None

@@ -70,6 +70,14 @@ class SendBye(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class SendAck(Action):
+    """Acknowledge a second person's 2xx to one INVITE; the first one's was acknowledged by the transaction layer."""
+
+    dialog: Dialog
+    cseq: int
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshSession(Action):
     """Keep the caller's session timer from running out, as the agent had promised (RFC 4028 section 10)."""
 

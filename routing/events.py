@@ -130,6 +130,7 @@ class SessionChanged(Event):
     """An offer that `offerer` made within the dialog was answered; the bodies are as their senders wrote them.
 
     `caller_view` is the SDP that the caller got; `contact` is the answerer's new remote target, if it gave one.
+    An offer in a 2xx is answered in the ACK: that is told in two events, and in each the other bodies are empty.
     """
 
     offerer: Party

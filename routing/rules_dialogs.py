@@ -177,7 +177,7 @@ def retry_later(call: Call, event: ev.RequestReceived, now: float) -> Step:
 
 
 def _change_session(call: Call, event: ev.SessionChanged) -> Call:
-    """Keep the new SDP bodies and the answerer's contact.
+    """Keep the new SDP bodies and the answerer's contact; it is settled when the answer is known.
 
     An offer that was begun before the bridge and answered after it is about the agent, whom nobody asks any more.
     """
@@ -189,7 +189,8 @@ def _change_session(call: Call, event: ev.SessionChanged) -> Call:
         f"{peer}_sdp": event.answer,
         "caller_view": event.caller_view,
     }
-    call = call.model_copy(update={"media": call.media.model_copy(update=bodies), "exchange": None})
+    media = call.media.model_copy(update={name: body for name, body in bodies.items() if body})
+    call = call.model_copy(update={"media": media, "exchange": None if event.answer else call.exchange})
     answerer = call.dialog(peer)
     if event.contact and answerer:
         call = call.with_dialog(peer, answerer.model_copy(update={"remote_target": event.contact}))
@@ -212,6 +213,6 @@ def keep_session(call: Call, event: ev.OfferRejected, now: float) -> Step:
 def resume_bridge(call: Call, event: ev.SessionChanged | ev.OfferRejected, now: float) -> Step:
     """Bridge now that the offer which held it up is settled."""
     waiting = call.exchange is not None
-    if isinstance(event, ev.SessionChanged):
-        call = _change_session(call, event)
-    return bridge(call, now) if waiting else (call, [])
+    call = _change_session(call, event) if isinstance(event, ev.SessionChanged) else call
+    settled = isinstance(event, ev.OfferRejected) or call.exchange is None
+    return bridge(call, now) if waiting and settled else (call, [])

@@ -26,11 +26,11 @@ def nothing(call: Call, event: ev.Event, now: float) -> Step:
 
 @leads_to()
 def answer_again(call: Call, event: ev.LegAnswered, now: float) -> Step:
-    """Ignore the same 2xx; BYE a second person behind a proxy that forked the INVITE (RFC 3261 section 13.2.2.4)."""
+    """Ignore the same 2xx; ACK and BYE a second person behind a forking proxy (RFC 3261 section 13.2.2.4)."""
     assert call.target is not None, "it has answered"
     if event.remote_tag == call.target.remote_tag:
         return call, []
-    return call, [bye_stray(event)]
+    return call, [do.SendAck(dialog_of(event), event.cseq), bye_stray(event)]
 
 
 @leads_to()

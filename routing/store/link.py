@@ -16,7 +16,7 @@ from routing.store.wire import Broken, Command, Wire
 if TYPE_CHECKING:
     from routing.store.address import Address
 
-_MARGIN = 0.85
+_MARGIN = 0.75
 """Part of the deadline that is spent waiting; the rest is for the kernel's timers and for us to be scheduled."""
 
 Observer = Callable[[str, float, str], None]

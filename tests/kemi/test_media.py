@@ -6,7 +6,7 @@ import pytest
 
 from kemi.media import CallMedia
 from routing.events import MediaBridged, MediaFailed, PartyLost
-from routing.records import Call, Party
+from routing.records import Call, Party, State
 from rtpengine import Answer, Delete, FakeRtpengine, Offer, Query
 from tests.kemi.calls import CALL_ID, anchored, leg, sdp, transfer
 
@@ -77,7 +77,7 @@ def test_a_silent_target_is_lost_unless_it_is_on_hold(pool: FakeRtpengine, media
     media.bridge(call, leg())
     done = transfer().model_copy(update={"answered_at": 1000.0})
     target = call.caller
-    call = call.model_copy(update={"target": target, "history": (done,)})
+    call = call.model_copy(update={"state": State.CONNECTED, "target": target, "history": (done,)})
     pool.hears(CALL_ID, "caller", packets=5, at=1095)
     assert media.check(call, 1050.0) is None
     assert media.check(call, 1100.0) == PartyLost(Party.TARGET, "no media")

@@ -70,6 +70,8 @@ class Audit:
             gone = before.dialog(event.party)
             if gone is not None:
                 self.open.remove(key(gone))
+        if isinstance(event, ev.LegAnswered):
+            self.sent.setdefault((event.call_id, event.local_tag, event.remote_tag), event.cseq)
         if isinstance(event, ev.LegFailed | ev.LegAnswered):
             self.ringing.discard(event.leg)
         if isinstance(event, ev.MediaFailed) and before.state is State.CALLING and before.leg:
@@ -151,6 +153,7 @@ def assert_shape(call: Call) -> None:
     assert (call.leg is not None) == (state in {*UNDER_WAY, *JOINED})
     assert call.agent is not None or state not in {State.TALKING, State.LEAVING}
     assert call.agent is None or state not in {State.CONNECTED, State.APOLOGISING, State.ENDED}
+    assert call.exchange is None or state not in {State.APOLOGISING, State.ENDED}
     assert len(call.history) <= HISTORY
     assert call.plain == (state in {State.TALKING, State.CONNECTED})
     assert call.dialog(Party.CALLER) is call.caller

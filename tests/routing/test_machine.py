@@ -44,6 +44,7 @@ def everything(call: Call) -> Iterator[ev.Event]:
         yield ev.RequestReceived(party, "INVITE", 200, None, offer=True)
         yield ev.RequestReceived(party, "INFO", 200)
         yield ev.SessionChanged(party, "offer", "answer", "view")
+        yield ev.SessionChanged(party, "offer", "", "view")
         yield ev.OfferRejected(party)
     yield from (ev.DeadlinePassed(name) for name in Deadline)
 
@@ -141,6 +142,12 @@ def test_a_deadline_that_was_moved_or_cleared_meanwhile_is_nothing() -> None:
     assert story.event(ev.DeadlinePassed(Deadline.RING)) == []
     assert story.event(ev.DeadlinePassed(Deadline.APOLOGY)) == []
     assert story.call is moved
+
+
+def test_a_deadline_passes_at_its_very_time() -> None:
+    call, _ = step(talking(), ev.TransferRequested(transfer()), NOW)
+    after, _ = step(call, ev.DeadlinePassed(Deadline.RING), call.deadlines[Deadline.RING])
+    assert after.state is State.TALKING
 
 
 def test_an_offer_that_nobody_answers_holds_up_a_bridge_only_for_a_while() -> None:

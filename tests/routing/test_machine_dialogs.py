@@ -8,7 +8,7 @@ from routing import actions as do
 from routing import events as ev
 from routing.actions import Reason
 from routing.machine import step
-from routing.records import Call, Deadline, Party, SessionTimer, State
+from routing.records import Call, Deadline, Media, Party, SessionTimer, State
 from tests.routing.calls import NOW, Story, talking
 
 CALLER, AGENT, TARGET = Party
@@ -43,6 +43,13 @@ def test_requests_of_ours_and_relayed_ones_share_one_row_of_numbers() -> None:
     assert numbers == [9, 101, 102]
 
 
+def test_the_highest_number_that_a_party_used_is_kept() -> None:
+    story = Story()
+    for cseq in (50, 49):
+        story.event(ev.RequestReceived(CALLER, "INFO", cseq))
+    assert story.call.caller.remote_cseq == 50
+
+
 def test_an_invite_is_remembered_with_both_numbers_for_its_ack() -> None:
     story = Story().connect()
     story.event(ev.RequestReceived(CALLER, "INVITE", 1, offer=True))
@@ -63,6 +70,18 @@ def test_a_new_contact_of_the_answerer_is_where_later_requests_go() -> None:
     assert story.call.agent is not None
     assert story.call.agent.remote_target == "sip:new@127.0.0.1"
     assert story.call.exchange is None
+
+
+def test_an_offer_in_a_2xx_is_settled_by_the_answer_in_the_ack() -> None:
+    """RFC 3261 section 13.2.1: an INVITE without a body asks for an offer; a bridge waits for the answer to it."""
+    story = Story()
+    story.refer()
+    story.requests(CALLER)
+    story.answers()
+    assert story.event(ev.SessionChanged(AGENT, "offer", "", "view 2")) == []
+    assert story.call.media.caller_sdp == "caller"
+    assert story.event(ev.SessionChanged(AGENT, "", "answer", "")) == ["bridge leg 1"]
+    assert story.call.media == Media(caller_sdp="answer", caller_view="view 2", agent_sdp="offer", target_sdp="target")
 
 
 def test_an_answer_without_a_contact_keeps_the_one_there_was() -> None:

@@ -50,6 +50,23 @@ def test_the_next_endpoint_is_called_until_none_is_left() -> None:
     assert all(attempt.ended_at > attempt.started_at for attempt in attempts)
 
 
+def test_the_call_log_says_when_each_thing_happened() -> None:
+    """The INVITE is the first one, the ringing and the answer are those of the person who was connected."""
+    story = Story()
+    story.refer("sip:a", "sip:b")
+    invited_at = story.now
+    story.rings()
+    story.fails(486)
+    story.rings(2)
+    ringing_at = story.now
+    story.answers(2)
+    answered_at = story.now
+    story.bridged()
+    done = story.call.history[-1]
+    assert (done.invited_at, done.ringing_at) == (invited_at, ringing_at)
+    assert (done.answered_at, done.ended_at) == (answered_at, story.now)
+
+
 def test_after_a_6xx_no_other_endpoint_is_called() -> None:
     """RFC 3261 section 21.6: the person is not to be had anywhere."""
     story = Story()

@@ -112,10 +112,10 @@ class Calls(RuleBasedStateMachine):
         """Let a party send a request within its dialog."""
         self.happens(ev.RequestReceived(party, method, cseq, f"sip:{party}@127.0.0.1", offer=method != "INFO"))
 
-    @rule(party=PARTIES, accepted=st.booleans())
-    def settles(self, party: Party, *, accepted: bool) -> None:
-        """Let an offer be answered or rejected."""
-        changed = ev.SessionChanged(party, "offer", "answer", "view", "sip:there@127.0.0.1")
+    @rule(party=PARTIES, accepted=st.booleans(), answer=st.sampled_from(["answer", ""]))
+    def settles(self, party: Party, answer: str, *, accepted: bool) -> None:
+        """Let an offer be answered, now or later, or rejected."""
+        changed = ev.SessionChanged(party, "offer", answer, "view", "sip:there@127.0.0.1")
         self.happens(changed if accepted else ev.OfferRejected(party))
 
     @rule(name=st.sampled_from(Deadline), seconds=st.floats(0, 3))

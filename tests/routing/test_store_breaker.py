@@ -90,8 +90,9 @@ def test_every_request_fails_in_time_when_redis_is(shop: Shop, server: RedisServ
     if connected:
         store.ping()
     getattr(server, how)()
-    took = {name: seconds_to_fail(operation) for name, operation in every_operation(store).items()}
-    assert {name: seconds for name, seconds in took.items() if seconds >= DEADLINE} == {}
+    late = [name for name, operation in every_operation(store).items() if seconds_to_fail(operation) >= DEADLINE]
+    # A busy machine may leave us waiting for the processor; what is late by our own doing is late again.
+    assert [name for name in late if seconds_to_fail(every_operation(store)[name]) >= DEADLINE] == []
 
 
 @pytest.mark.parametrize(("how", "back"), [("stop", "start"), ("freeze", "thaw")])

@@ -122,6 +122,12 @@ class Ua:
         if unwanted:
             raise AssertionError(f"{self.name} expected nothing for {seconds:g} s and got " + "; ".join(unwanted))
 
+    def forget(self) -> None:
+        """Drop what has come and was not taken."""
+        while self._read(0.0):
+            pass
+        self._inbox.clear()
+
     # -- sending
 
     def invite(

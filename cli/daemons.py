@@ -1,0 +1,133 @@
+"""The programs of the stack: how each is started, and what of its log an operator needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import sysconfig
+from typing import TYPE_CHECKING
+
+from cli.paths import DEPLOY, METRICS, REDIS_SOCKET, SETTINGS
+from cli.supervisor import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from routing.settings import Settings
+
+SCRIPT = DEPLOY / "kamailio" / "handoff_kemi.py"
+CONFIG = DEPLOY / "kamailio" / "kamailio.cfg"
+DISPATCHER_LIST = "dispatcher.list"
+APOLOGY = "apology.wav"
+RUN_FILES = (
+    SETTINGS,
+    DISPATCHER_LIST,
+    APOLOGY,
+    METRICS,
+    REDIS_SOCKET,
+    "kamailio_ctl",
+    "kamailio_rpc.fifo",
+    "kamailio_rpc.sock",
+)
+"""What there may be in the run dir, made by us or by the daemons."""
+
+SHARED_MEGABYTES, PRIVATE_MEGABYTES = 512, 16
+PING_INTERVAL = 10
+"""Seconds between two OPTIONS to each agent."""
+LOG_LEVELS = {"error": -1, "warning": 0, "info": 2, "debug": 3}
+REDIS_PATIENCE = 10.0
+"""Seconds that Redis may take to write what it holds."""
+
+KAMAILIO_LINE = re.compile(r"\s*\d+\(\d+\) (?P<level>[A-Z]+): ")
+OUR_LINE = re.compile(r"<core> \[core/kemi\.c:\d+\]: sr_kemi_core_\w+\(\): ")
+REDIS_CHATTER = re.compile(
+    r"oO0OoO0OoO0Oo|just started|Configuration loaded|scheduling shutdown|User requested shutdown"
+    r"|Removing the unix socket|Redis is now ready to exit"
+)
+
+
+def find_program(name: str) -> str | None:
+    """Find a program, also where administrators have theirs (Debian's users do not have /usr/sbin in their PATH)."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def redis(run_dir: Path, state_dir: Path) -> Program:
+    """Redis on a unix socket, with an append-only file: a restart loses nothing, a crash of the machine a second."""
+    command = ["redis-server", "--port", "0", "--unixsocket", str(run_dir / REDIS_SOCKET), "--unixsocketperm", "700"]
+    command += ["--dir", str(state_dir), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+    command += ["--loglevel", "warning", "--daemonize", "no"]
+    return _program("redis", command, pick=_pick_redis, patience=REDIS_PATIENCE)
+
+
+def rtpengine(settings: Settings, address: str) -> Program:
+    """Rtpengine without its kernel module, commanded at `address` (host:port)."""
+    ours, timeout = settings.rtpengine, round(settings.media.timeout)
+    command = ["rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--log-level=4", "--table=-1"]
+    command += [f"--interface={ours.interface}", f"--listen-ng={address}"]
+    command += [f"--port-min={ours.port_min}", f"--port-max={ours.port_max}"]
+    command += [f"--timeout={timeout}", "--silent-timeout=3600", "--delete-delay=0"]
+    return _program("rtpengine", command)
+
+
+def kamailio(settings: Settings, run_dir: Path, apology: Path | None) -> Program:
+    """Kamailio with handoff's decisions in it; the files that it reads are in the run dir."""
+    command = ["kamailio", "-f", str(CONFIG), "-DD", "-E", "-Y", str(run_dir), "-w", str(run_dir)]
+    command += ["-m", str(SHARED_MEGABYTES), "-M", str(PRIVATE_MEGABYTES), "-n", str(settings.node.workers)]
+    for listen in settings.sip.listen:
+        command += ["-l", f"{listen}/{settings.sip.advertise}" if settings.sip.advertise else listen]
+    definitions = {
+        "DISPATCHER_LIST": f'"{run_dir / DISPATCHER_LIST}"',
+        "KEMI_SCRIPT": f'"{SCRIPT}"',
+        "PING_INTERVAL": PING_INTERVAL,
+        "LOG_LEVEL": LOG_LEVELS[settings.log.level],
+    }
+    for name, value in definitions.items():
+        command += ["-A", f"{name}={value}"]
+    environ = {
+        "HANDOFF_SETTINGS": str(run_dir / SETTINGS),
+        "HANDOFF_SITE_PACKAGES": sysconfig.get_path("purelib"),
+        "HANDOFF_APOLOGY": str(apology or ""),
+        "PROMETHEUS_MULTIPROC_DIR": str(run_dir / METRICS),
+    }
+    return _program("kamailio", command, environ, KamailioLog(debug=settings.log.level == "debug").pick)
+
+
+def exporter(run_dir: Path) -> Program:
+    """Make the exporter, with the settings in the run dir."""
+    environ = {"HANDOFF_RUN_DIR": str(run_dir), "HANDOFF_SETTINGS": str(run_dir / SETTINGS)}
+    environ["PROMETHEUS_MULTIPROC_DIR"] = str(run_dir / METRICS)
+    return Program("exporter", (sys.executable, "-m", "cli.main", "exporter"), environ)
+
+
+class KamailioLog:
+    """Picks from Kamailio's log what is wrong and what handoff says; its own chatter only at debug level."""
+
+    def __init__(self, *, debug: bool) -> None:
+        self._debug = debug
+        self._shows = False
+
+    def pick(self, line: str) -> str:
+        """Give the line as the operator sees it, or "" for none."""
+        if found := KAMAILIO_LINE.match(line):
+            chatter = found["level"] in {"INFO", "NOTICE"} and not OUR_LINE.search(line)
+            self._shows = self._debug or not chatter
+        # A line without a head goes on with the one before, as those of a traceback do.
+        return OUR_LINE.sub("", line).strip() if self._shows else ""
+
+
+def _pick_redis(line: str) -> str:
+    return "" if REDIS_CHATTER.search(line) else line
+
+
+def _program(
+    name: str,
+    command: list[str],
+    environ: dict[str, str] | None = None,
+    pick: Callable[[str], str] = str,
+    patience: float = 5.0,
+) -> Program:
+    program = find_program(command[0]) or command[0]
+    return Program(name, (program, *command[1:]), environ or {}, pick, patience)

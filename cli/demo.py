@@ -1,0 +1,56 @@
+"""`handoff demo`: one transfer of each mode with real SIP phones and real audio, on this machine alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.output import Exit, Failed
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, errors (on stderr) included.")
+def demo(as_json: bool) -> None:
+    """Run a transfer with real phones and real audio; takes about ten seconds.
+
+    It starts Redis, rtpengine, Kamailio and three SIP phones on free ports of 127.0.0.1, with all files in a temporary
+    folder. Each phone has a tone as its voice, so that the recordings tell who was heard when.
+
+    \b
+    Exit codes: 0 all was as it should be, 1 something was not or it could not
+    run, 2 wrong usage.
+    """  # noqa: D301 - click wants the sign itself
+    for number in ENDINGS:
+        signal.signal(number, _interrupt)
+    try:
+        as_it_should_be = _play(as_json=as_json)
+    except Failed as error:
+        click.echo(json.dumps({"error": str(error), "problems": []}) if as_json else f"Error: {error}", err=True)
+        sys.exit(error.code)
+    sys.exit(Exit.OK if as_it_should_be else Exit.FAILED)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Leave as with Ctrl-C; all is stopped and removed on the way out, and nothing may interrupt that."""
+    del number, frame
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _play(*, as_json: bool) -> bool:
+    if not find_spec("pjsua2"):
+        raise Failed("the SIP phones (pjsua2-python) are not installed: run `make install`, or use `make demo`")
+    from cli.demo_play import play  # noqa: PLC0415 - needs the phones, which only the demo and the tests have
+
+    return play(as_json=as_json)

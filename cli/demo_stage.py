@@ -1,0 +1,167 @@
+"""The stage of the demo: the whole stack and three phones, and one transfer played on it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import deque
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from cli.demo_messages import Message, read_messages
+from cli.phones import Phones, State
+from cli.ports import free_port
+from cli.stack import Stack
+from cli.tones import AGENT, CALLER, TARGET
+from routing.records import Call, Party, Transfer
+from routing.settings import Settings, make_settings
+from routing.store import open_store
+from routing.targets import Target
+from rtpengine import CommandRefused, Pool, Query
+
+if TYPE_CHECKING:
+    from cli.phones import MediaPath, PhoneCall
+    from cli.tones import Sound
+    from routing.outcomes import Mode
+
+NUMBER = "agent"
+TARGET_NAME = "support"
+TALK, RING = 2.0, 1.0
+"""Seconds that two phones talk, and that the target's phone rings."""
+PATIENCE = 15.0
+KEPT_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was seen of one transfer; times are `time.time()` in seconds.
+
+    `windows` is who was heard in each 20 ms, `sounds` the same without what is too short to mean anything. `before` and
+    `after` are the caller's media before REFER and at the end; `left` names what still holds something of the call.
+    """
+
+    mode: Mode
+    began: float
+    messages: tuple[Message, ...]
+    windows: dict[Party, list[Sound]]
+    sounds: dict[Party, list[Sound]]
+    before: MediaPath
+    after: MediaPath
+    transfer: Transfer
+    left: tuple[str, ...]
+
+
+class Stage:
+    """A context manager: everything runs inside, and nothing is left after it. `log` are the stack's last lines."""
+
+    def __init__(self) -> None:
+        self.log: deque[str] = deque(maxlen=KEPT_LINES)
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._set()
+        except BaseException:
+            self._exit.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    def _set(self) -> None:
+        enter = self._exit.enter_context
+        self.folder = Path(enter(tempfile.TemporaryDirectory(prefix="handoff-demo-")))
+        sounds = self.folder / "phones"
+        sounds.mkdir()
+        self.phones = enter(Phones(folder=sounds))
+        self.caller = self.phones.add("caller", tone=CALLER)
+        self.agent = self.phones.add("agent", tone=AGENT, answer_after=0.2)
+        self.target = self.phones.add("target", tone=TARGET, answer_after=RING)
+        self.stack = enter(Stack(_settings(self.agent.uri), self.folder / "run", self.folder / "state", say=self._note))
+        self.store = enter(open_store(self.stack.settings.redis.url or "", deadline=1.0))
+        target = Target.make({"name": TARGET_NAME, "endpoints": [self.target.uri]})
+        self.store.put_target(target.name, target.model_dump_json().encode())
+
+    def _note(self, source: str, line: str) -> None:
+        self.log.append(f"{source}: {line}")
+
+    @property
+    def _host(self) -> str:
+        return f"127.0.0.1:{self.stack.ports['udp']}"
+
+    def messages(self, began: float) -> tuple[Message, ...]:
+        """Give the SIP messages of the calls since `began`; the OPTIONS that handoff asks its agents with are none."""
+        ports = {phone.port: phone.name for phone in (self.caller, self.agent, self.target)}
+        seen = read_messages(self.phones.folder / "pjsip.log", ports, began)
+        return tuple(message for message in seen if message.method != "OPTIONS")
+
+    def transfer(self, mode: Mode) -> Facts:
+        """Play one transfer; raises PhoneError when a phone does not see, or hear, what comes next."""
+        began = time.time()
+        caller = self.caller.call(f"sip:{NUMBER}@{self._host}")
+        caller.wait(State.CONFIRMED, PATIENCE)
+        agent = self.agent.incoming()
+        agent.wait_heard("caller", began, timeout=PATIENCE)
+        caller.wait_heard("agent", began, seconds=TALK, timeout=PATIENCE)
+        before = caller.media
+        call_id = next(call.id for call in self.store.calls() if isinstance(call, Call))
+        agent.refer(f"sip:{TARGET_NAME}@{self._host}", headers={"X-Handoff-Mode": mode})
+        target = self.target.incoming(PATIENCE)
+        target.wait(State.CONFIRMED, PATIENCE)
+        target.wait_heard("caller", began, timeout=PATIENCE)
+        caller.wait_heard("target", began, seconds=TALK, timeout=PATIENCE)
+        agent.wait(State.DISCONNECTED, PATIENCE)
+        after = caller.media
+        caller.hangup()
+        for call in (caller, target):
+            call.wait(State.DISCONNECTED, PATIENCE)
+        left = self._await_end(call_id)
+        calls = {Party.CALLER: caller, Party.AGENT: agent, Party.TARGET: target}
+        return Facts(
+            mode=mode,
+            began=began,
+            messages=self.messages(began),
+            windows={party: _heard(call, 0.0) for party, call in calls.items()},
+            sounds={party: _heard(call, 0.05) for party, call in calls.items()},
+            before=before,
+            after=after,
+            transfer=next(row.transfer for row in self.store.finished(10) if row.call_id == call_id),
+            left=left,
+        )
+
+    def _await_end(self, call_id: str) -> tuple[str, ...]:
+        """Give both a moment to let the call go; name those that did not."""
+        deadline = time.monotonic() + 3.0
+        with closing(Pool(self.stack.settings.rtpengine.nodes)) as pool:
+            while (left := self._holders(pool, call_id)) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        return left
+
+    def _holders(self, pool: Pool, call_id: str) -> tuple[str, ...]:
+        holders = ["Redis"] if any(isinstance(call, Call) for call in self.store.calls()) else []
+        try:
+            pool.request(pool.choose(call_id), Query(call_id))
+        except CommandRefused:
+            return tuple(holders)  # it does not know the call
+        return (*holders, "rtpengine")
+
+
+def _heard(call: PhoneCall, shortest: float) -> list[Sound]:
+    """Tell who was heard from the first sound to the last; the recording begins and ends with silence."""
+    sounds = call.heard(shortest=shortest)
+    voiced = [index for index, sound in enumerate(sounds) if sound.name in call.phone.phones.tones]
+    return sounds[voiced[0] : voiced[-1] + 1] if voiced else []
+
+
+def _settings(agent: str) -> Settings:
+    return make_settings(
+        {
+            "node": {"id": "demo", "workers": 2},
+            "sip": {"listen": [f"udp:127.0.0.1:{free_port()}", f"tcp:127.0.0.1:{free_port('tcp')}"]},
+            "metrics": {"listen": f"127.0.0.1:{free_port('tcp')}"},
+            "pools": [{"name": "agents", "numbers": ["*"], "agents": [{"uri": agent}]}],
+        }
+    )

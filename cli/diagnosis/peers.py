@@ -1,0 +1,87 @@
+"""Checks of whom handoff talks with over the network: rtpengine, Kamailio, agents, and the metrics endpoint."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING
+
+from cli.diagnosis.finding import Finding, failed, ok, warning
+from cli.diagnosis.options import NoAnswer, send_options
+from cli.ports import split_listen
+from cli.probes import WILDCARDS
+from routing.texts import split_host_port
+from routing.values import parse_sip_uri
+from rtpengine import Client, Ping, RtpengineError
+
+if TYPE_CHECKING:
+    from routing.settings import Settings
+
+NG_DEADLINE = 1.0
+HTTP_DEADLINE = 4.0
+SIP_PORT = 5060
+START = "start `handoff up`; if it runs, look at its log"
+
+
+def check_media_node(name: str, address: str) -> list[Finding]:
+    """Check that an rtpengine node answers a ping."""
+    part = f"rtpengine {name}"
+    try:
+        client = Client(name, address, deadline=NG_DEADLINE)
+        client.request(Ping())
+        client.close()
+    except RtpengineError as error:
+        mend = f"check that it runs with --listen-ng={address}, and the network in between"
+        return [failed(part, error.text, mend)]
+    return [ok(part, f"answers at {address}")]
+
+
+def check_listening(listen: str) -> list[Finding]:
+    """Check that our Kamailio answers OPTIONS where it should listen."""
+    part = f"sip {listen}"
+    transport, address, port = split_listen(listen)
+    address = WILDCARDS.get(address, address)
+    host = f"[{address}]" if ":" in address else address
+    try:
+        status = send_options(f"sip:{host}:{port}", transport, address, port)
+    except NoAnswer as error:
+        return [failed(part, f"Kamailio does not answer OPTIONS: {error}", START)]
+    if status != 200:
+        mend = "see whether another program listens there, and at Kamailio's log"
+        return [warning(part, f"answers OPTIONS with {status} instead of 200", mend)]
+    return [ok(part, "answers OPTIONS")]
+
+
+def check_agent(pool: str, uri: str) -> list[Finding]:
+    """Check that an agent answers OPTIONS; only a warning, since one agent less is what pools are for."""
+    part = f"agent {uri}"
+    parsed = parse_sip_uri(uri)
+    transport = str(parsed.parameters.get("transport") or "udp").lower()
+    try:
+        status = send_options(uri, transport, parsed.host.strip("[]"), parsed.port or SIP_PORT)
+    except NoAnswer as error:
+        what = f"does not answer OPTIONS: {error}; pool {pool} goes on without it"
+        return [warning(part, what, "check that it runs, its URI, and that it takes SIP from here")]
+    if status >= 500:
+        return [warning(part, f"answers OPTIONS with {status}: pool {pool} goes on without it", "look at its log")]
+    return [ok(part, f"answers OPTIONS with {status}")]
+
+
+def check_metrics(settings: Settings) -> list[Finding]:
+    """Check that the exporter answers."""
+    part = f"metrics {settings.metrics.listen}"
+    host, port = split_host_port(settings.metrics.listen)
+    bare = host.strip("[]")
+    connection = http.client.HTTPConnection(WILDCARDS.get(bare, bare), port, timeout=HTTP_DEADLINE)
+    try:
+        connection.request("GET", "/metrics")
+        reply = connection.getresponse()
+        ours = b"handoff_build_info" in reply.read(10_000_000)
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return [failed(part, f"it does not answer: {why}", "start `handoff up`, or `handoff exporter`")]
+    finally:
+        connection.close()
+    if reply.status != 200 or not ours:
+        mend = "see which program listens there, or give metrics.listen another port"
+        return [failed(part, f"what answers there is not our exporter (status {reply.status})", mend)]
+    return [ok(part, "answers")]

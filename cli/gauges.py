@@ -1,0 +1,121 @@
+"""What Prometheus is told besides the workers' counters: gauges read from Redis when it asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from routing.outcomes import Mode
+from routing.records import Call, State
+from routing.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+    from routing.store import Store
+
+FRESH = 1.0
+"""Seconds that what was read from Redis is used again."""
+BUDGET = 2.0
+"""Seconds that reading all calls may take; a Redis that needs longer counts as away."""
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """What Redis said at one moment; without `redis_up` nothing else is known."""
+
+    redis_up: bool = False
+    calls: Counter[State] = field(default_factory=Counter)
+    transfers: Counter[Mode] = field(default_factory=Counter)
+    unreadable: int = 0
+    media: dict[str, bool] = field(default_factory=dict)
+
+
+class StoredGauges(Collector):
+    """Reads calls and nodes from the store; scrapes at the same time share one reading."""
+
+    def __init__(self, store: Store, node: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()  # the store is for one thread at a time
+        self._read_at = float("-inf")
+        self._snapshot = Snapshot()
+        # A node that has died leaves no trace in Redis, but must be seen to be down.
+        self._nodes: dict[str, bool] = {node: False}
+
+    def collect(self) -> Iterable[Metric]:
+        """Give the gauges; takes `BUDGET` seconds or so at most, and fails never."""
+        with self._lock:
+            if self._clock() - self._read_at >= FRESH:
+                self._snapshot = self._read()
+                self._read_at = self._clock()
+            return list(_families(self._snapshot, dict(self._nodes)))
+
+    def _read(self) -> Snapshot:
+        snapshot = Snapshot()
+        try:
+            beats = self._store.nodes()
+            self._count_calls(snapshot)
+        except StoreUnavailable:
+            return Snapshot()
+        self._nodes = {name: name in beats for name in {*self._nodes, *beats}}
+        for beat in beats.values():
+            health = beat.get("rtpengine")
+            for name, well in health.items() if isinstance(health, dict) else ():
+                snapshot.media[name] = bool(well) and snapshot.media.get(name, True)
+        snapshot.redis_up = True
+        return snapshot
+
+    def _count_calls(self, snapshot: Snapshot) -> None:
+        until = self._clock() + BUDGET
+        for call in self._store.calls():
+            if not isinstance(call, Call):
+                snapshot.unreadable += 1
+                continue
+            snapshot.calls[call.state] += 1
+            if call.transfer:
+                snapshot.transfers[call.transfer.mode] += 1
+            if self._clock() > until:
+                raise StoreUnavailable("redis.url", f"reading all calls takes longer than {BUDGET:g} s")
+
+
+def _families(snapshot: Snapshot, nodes: Mapping[str, bool]) -> Iterator[Metric]:
+    build = GaugeMetricFamily("handoff_build_info", "Version of handoff; always 1.", labels=["version"])
+    build.add_metric([_version()], 1)
+    yield build
+    yield GaugeMetricFamily("handoff_redis_up", "1 if Redis answers in time, else 0.", value=int(snapshot.redis_up))
+    if not snapshot.redis_up:
+        return  # What is not known is not told: it would be taken for zero calls.
+    states = {state: snapshot.calls[state] for state in State if state is not State.ENDED}
+    yield _family("handoff_calls_active", "Calls now, by where they stand.", "state", states)
+    modes = {mode: snapshot.transfers[mode] for mode in Mode}
+    yield _family("handoff_transfers_active", "Transfers under way.", "mode", modes)
+    yield GaugeMetricFamily("handoff_calls_unreadable", "Records of calls that cannot be read.", snapshot.unreadable)
+    yield _family("handoff_node_up", "1 if the node gives signs of life, else 0.", "node", nodes)
+    text = "1 if this rtpengine answers every node that uses it, else 0."
+    yield _family("handoff_rtpengine_up", text, "node", snapshot.media)
+
+
+def _family(name: str, text: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], int(value))
+    return family
+
+
+@cache
+def _version() -> str:
+    try:
+        return version("handoff")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,79 @@
+"""Whether a daemon answers yet: one short question each."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+from cli.ports import KINDS, split_listen
+from routing.store import StoreError, open_store
+from rtpengine import Client, Ping, RtpengineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PATIENCE = 0.3
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened at
+
+
+def redis_answers(url: str) -> bool:
+    """Ask Redis for a PONG."""
+    with contextlib.suppress(StoreError), open_store(url, deadline=PATIENCE) as store:
+        store.ping()
+        return True
+    return False
+
+
+def rtpengine_answers(address: str) -> bool:
+    """Ask rtpengine for a pong."""
+    client = Client("probe", address, deadline=PATIENCE)
+    try:
+        client.request(Ping())
+    except RtpengineError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def sip_answers(listens: Iterable[str]) -> bool:
+    """Send OPTIONS (RFC 3261 section 11) to the first place for UDP, else for TCP; say whether 200 comes back."""
+    transport, address, port = split_listen(min(listens, key=lambda listen: not listen.startswith("udp:")))
+    address = WILDCARDS.get(address, address)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, KINDS[transport]) as sock:
+        sock.settimeout(PATIENCE)
+        try:
+            sock.connect((address, port))
+            sock.sendall(_options(transport, sock.getsockname(), (address, port)))
+            return sock.recv(65535).startswith(b"SIP/2.0 200 ")
+        except OSError:
+            return False  # not there yet
+
+
+def http_answers(address: str) -> bool:
+    """Try to connect."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((WILDCARDS.get(host, host).strip("[]"), int(port)), PATIENCE).close()
+    except OSError:
+        return False
+    return True
+
+
+def _options(transport: str, local: tuple[str, int], remote: tuple[str, int]) -> bytes:
+    here, there = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in (local[:2], remote))
+    token = secrets.token_hex(8)
+    lines = [
+        f"OPTIONS sip:{there} SIP/2.0",
+        f"Via: SIP/2.0/{transport.upper()} {here};branch=z9hG4bK{token};rport",
+        "Max-Forwards: 1",
+        f"From: <sip:up@{here}>;tag={token}",
+        f"To: <sip:{there}>",
+        f"Call-ID: {token}",
+        "CSeq: 1 OPTIONS",
+        "Content-Length: 0",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()

@@ -1,0 +1,129 @@
+"""`handoff up`: the whole stack in the foreground."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from cli.preflight import UnfitError
+from cli.folders import state_dir as usual_state_dir
+from cli.output import Exit
+from cli.paths import run_dir as usual_run_dir
+from cli.stack import Stack, StackError
+from routing.settings import DEFAULT_PATH, Settings, SettingsError, load_settings
+
+WIDTH = len("rtpengine")
+
+
+class StopAsked(BaseException):
+    """Somebody wants the stack to end while it is still starting: no error, so that nothing takes it for one."""
+
+
+class Signals:
+    """Ctrl-C, SIGTERM and the closed terminal, as something that can be waited for."""
+
+    def __init__(self) -> None:
+        self._seen: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put is safe in a signal handler
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, lambda seen, _: self._seen.put(seen))
+
+    def wait(self) -> None:
+        """Wait for the first of them."""
+        self._seen.get()
+
+    def pause(self, seconds: float) -> None:
+        """Wait that long; raise StopAsked as soon as one of them comes."""
+        try:
+            self._seen.get(timeout=seconds)
+        except queue.Empty:
+            return
+        raise StopAsked
+
+
+class Console:
+    """Writes lines to stdout, each with its source before it; several threads may."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def say(self, source: str, line: str) -> None:
+        """Write a line; nothing happens when nobody reads any more, since calls go on."""
+        text = f"{source:{WIDTH}} | {line}\n" if source else f"{line}\n"
+        with self._lock:
+            try:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            except OSError:
+                return
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help=f"Default: {DEFAULT_PATH} here.")
+@click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="For sockets and what ends with the run; default: HANDOFF_RUN_DIR, $XDG_RUNTIME_DIR/handoff or /run/handoff.",
+)
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="For the data of its own Redis; default: HANDOFF_STATE_DIR, ~/.local/state/handoff or /var/lib/handoff.",
+)
+def up(config: Path | None, run_dir: Path | None, state_dir: Path | None) -> None:
+    r"""Run the whole stack in the foreground; Ctrl-C or SIGTERM ends it.
+
+    Without redis.url in the configuration it starts its own Redis, without rtpengine.nodes its own rtpengine. A daemon
+    that dies is started again.
+
+    \b
+    Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 could not start or run,
+    2 wrong usage or configuration.
+    """
+    signals, console = Signals(), Console()
+    settings = _settings(config)
+    stack = Stack(
+        settings,
+        run_dir or usual_run_dir(os.environ),
+        state_dir or usual_state_dir(os.environ),
+        say=console.say,
+        pause=signals.pause,
+    )
+    try:
+        with stack:
+            for part, places in stack.describe():
+                console.say("", f"{part:{WIDTH}}   {places}")
+            console.say("", "ready")
+            signals.wait()
+            console.say("", "stopping")
+    except StopAsked:
+        console.say("", "stopped before it was ready")
+    except (UnfitError, StackError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(Exit.FAILED)
+    else:
+        console.say("", "stopped")
+
+
+def _settings(config: Path | None) -> Settings:
+    """Read the configuration, or end with all that is wrong with it."""
+    if config is None and not os.environ.get("HANDOFF_CONFIG") and not Path(DEFAULT_PATH).exists():
+        text = (
+            f"there is no {DEFAULT_PATH} here: copy the example (cp deploy/handoff.toml {DEFAULT_PATH}), "
+            "write your agents into [[pools]], and start again; or give --config FILE"
+        )
+        click.echo(f"Error: {text}", err=True)
+        sys.exit(Exit.USAGE)
+    try:
+        return load_settings(config, os.environ)
+    except SettingsError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(Exit.USAGE)

@@ -1,0 +1,300 @@
+"""`handoff calls`, typed against a real Redis; a thread plays the node."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli import calls as calls_module
+from cli.follow import OutcomeMissing, Watcher, follow_transfer
+from cli.lookup import seek_call, seek_ended
+from cli.output import Failed
+from routing.outcomes import Outcome
+from routing.records import Attempt, Call, State, Transfer
+from routing.store import MemoryStore
+from tests.cli.operator import Node, Operator
+from tests.routing.store_help import a_call, a_dialog, a_transfer
+
+if TYPE_CHECKING:
+    from tests.routing.store_help import RedisServer
+
+ID, OTHER = "0123456789abcdef", "01ff000000000000"
+BEGUN = {"ok": True, "transfer": f"{ID}-1", "target": "support"}
+
+
+def under_way(state: State = State.RINGING, **changes: Any) -> Call:
+    transfer = a_transfer(f"{ID}-1", outcome=None, **changes)
+    return a_call(ID, state=state, transfer=transfer, created_at=time.time())
+
+
+def done(outcome: Outcome, status: int, reason: str) -> Transfer:
+    attempt = Attempt(uri="sip:bob@example.com", status=status, reason=reason, started_at=1010.1, ended_at=1012.0)
+    return a_transfer(f"{ID}-1", outcome=outcome, status=status, reason=reason, ended_at=1012.0, attempts=(attempt,))
+
+
+def keep(operator: Operator, *calls: Call) -> None:
+    with operator.store() as store:
+        for call in calls:
+            store.create(call)
+
+
+def finish(operator: Operator, transfer: Transfer, *, forget: bool = False) -> None:
+    with operator.store() as store, store.lease(ID) as lease:
+        if forget:
+            lease.forget((transfer,))
+        else:
+            call = lease.call.model_copy(update={"transfer": None, "history": (transfer,), "state": State.TALKING})
+            lease.save(call, finished=(transfer,))
+
+
+def test_active_calls_are_listed_with_what_becomes_of_them(operator: Operator) -> None:
+    keep(operator, under_way(), a_call(OTHER))
+    listed = {call["id"]: call for call in operator.reads("calls", "list")}
+    assert (listed[ID]["state"], listed[ID]["transfer"]["target"]) == ("ringing", "support")
+    assert listed[OTHER]["caller"]["address"] == "<sip:alice@example.com>"
+    lines = operator.types("calls", "list").stdout.splitlines()
+    assert lines[0].split() == ["CALL", "STATE", "AGE", "CALLER", "POOL", "NODE", "TRANSFER"]
+    assert lines[1].split()[:2] == [OTHER, "talking"]
+    assert lines[2].endswith("<sip:alice@example.com>  sales  node1  to support")
+
+
+def test_without_calls_the_list_is_empty_and_says_so(operator: Operator) -> None:
+    assert operator.reads("calls", "list") == []
+    assert operator.types("calls", "list").stderr == "no active calls\n"
+
+
+def test_a_record_that_cannot_be_read_is_told_and_the_others_are_listed(operator: Operator, redis: RedisServer) -> None:
+    keep(operator, a_call(ID), a_call(OTHER))
+    key = next(key.decode() for key in redis.ask("KEYS", "*") if key.endswith(f":call:{ID}".encode()))
+    redis.ask("SET", key, b"rubbish")
+    result = operator.types("calls", "list")
+    assert result.exit_code == 1
+    assert OTHER in result.stdout
+    assert f"the stored record of call {ID} cannot be read" in result.stderr
+    assert "cannot be read" in operator.fails(1, "calls", "show", ID)
+
+
+def test_what_a_peer_sent_cannot_steer_the_terminal(operator: Operator) -> None:
+    keep(operator, a_call(ID, caller=a_dialog("alice").model_copy(update={"remote": '"\x1b[2J[bold]" <sip:a@[::1]>'})))
+    for command in (("list",), ("show", ID)):
+        output = operator.types("calls", *command).stdout
+        assert '"?[2J[bold]" <sip:a@[::1]>' in output
+
+
+def test_a_call_is_shown_with_its_parties_and_the_history_of_its_transfers(operator: Operator) -> None:
+    keep(operator, under_way())
+    finish(operator, done(Outcome.BUSY, 486, "Busy Here"))
+    shown = operator.reads("calls", "show", "0123")
+    assert (shown["active"], shown["state"], shown["target"], shown["transfer"]) == (True, "talking", None, None)
+    assert shown["history"][0]["outcome"] == "busy"
+    assert shown["history"][0]["attempts"][0]["status"] == 486
+    text = operator.types("calls", "show", "0123").stdout
+    assert "busy" in text
+    assert "486 Busy Here" in text
+    assert "sip:bob@example.com" in text
+
+
+def test_a_call_that_has_ended_is_found_in_the_call_log(operator: Operator) -> None:
+    keep(operator, under_way())
+    finish(operator, done(Outcome.CALLER_HUNG_UP, 487, "Request Terminated"), forget=True)
+    shown = operator.reads("calls", "show", "0123")
+    assert (shown["id"], shown["active"]) == (ID, False)
+    assert [transfer["outcome"] for transfer in shown["history"]] == ["caller_hung_up"]
+    text = operator.types("calls", "show", ID).stdout
+    assert "ended" in text
+    assert "caller_hung_up" in text
+
+
+@pytest.mark.parametrize("words", [("show", "fff"), ("transfer", "fff", "support"), ("cancel", "fff")])
+def test_an_unknown_call_is_said_to_be_none(operator: Operator, words: tuple[str, ...]) -> None:
+    assert "there is no active call fff" in operator.fails(1, "calls", *words)
+
+
+@pytest.mark.parametrize("words", [("show", "01"), ("transfer", "01", "support"), ("cancel", "01")])
+def test_a_prefix_of_several_calls_is_refused_and_they_are_named(operator: Operator, words: tuple[str, ...]) -> None:
+    keep(operator, a_call(ID), a_call(OTHER))
+    error = operator.fails(2, "calls", *words)
+    assert f"2 calls begin with 01: {ID}, {OTHER}; give more digits" in error
+
+
+@pytest.mark.parametrize("prefix", ["", "xyz", "01\n", f"{ID}0", "\udcff"])
+def test_what_is_no_call_id_is_wrong_usage(operator: Operator, prefix: str) -> None:
+    assert "is no id of a call" in operator.fails(2, "calls", "show", prefix)
+
+
+def test_a_transfer_is_begun_by_the_node_that_has_the_call(operator: Operator) -> None:
+    keep(operator, a_call(ID))
+    with Node(operator, lambda _: BEGUN) as node:
+        output = operator.types("calls", "transfer", "0123", "support").output
+        data = operator.reads("calls", "transfer", "0123", "sip:bob@example.com")
+    assert output == f"transfer {ID}-1 to support begun\n"
+    assert data == {"call": ID, "transfer": f"{ID}-1", "target": "support"}
+    asked = [(command["kind"], command["call"], command["target"]) for command in node.commands]
+    assert asked == [("transfer", ID, "support"), ("transfer", ID, "sip:bob@example.com")]
+    assert node.commands[0]["id"] != node.commands[1]["id"]
+
+
+def test_a_refusal_of_the_node_is_told_in_its_words(operator: Operator) -> None:
+    keep(operator, a_call(ID))
+    with Node(operator, lambda _: {"ok": False, "text": "there is no target suport"}):
+        assert operator.fails(1, "calls", "transfer", ID, "suport") == "Error: there is no target suport\n"
+        assert operator.fails(1, "calls", "cancel", ID) == "Error: there is no target suport\n"
+
+
+def test_a_line_break_in_a_target_is_refused_before_anything_is_sent(operator: Operator) -> None:
+    keep(operator, a_call(ID))
+    assert "control character U+000D" in operator.fails(2, "calls", "transfer", ID, "support\r\nX: y")
+    with operator.store() as store:
+        assert store.take_commands("node1") == []
+
+
+def test_cancelling_is_done_by_the_node(operator: Operator) -> None:
+    keep(operator, under_way())
+    with Node(operator, lambda _: {"ok": True}) as node:
+        assert operator.types("calls", "cancel", "0").output == f"transfer of {ID} cancelled\n"
+    assert [(command["kind"], command["call"]) for command in node.commands] == [("cancel", ID)]
+
+
+def test_a_node_that_does_not_answer_is_named_with_what_to_check(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "ANSWER_WITHIN", 0.1)
+    keep(operator, a_call(ID))
+    error = operator.fails(1, "calls", "cancel", ID)
+    assert "node node1, which has this call, did not answer" in error
+    assert "check that `handoff up` runs there" in error
+    with operator.store() as store:
+        store.beat("node1", {"at": time.time()})
+    assert "it is alive, but busy" in operator.fails(1, "calls", "cancel", ID)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "code"), [(Outcome.CONNECTED, 200, 0), (Outcome.BUSY, 486, 1), (Outcome.NO_ANSWER, 408, 1)]
+)
+@pytest.mark.parametrize("forget", [False, True])
+def test_waiting_ends_with_the_outcome_and_0_only_when_connected(
+    operator: Operator, outcome: Outcome, status: int, code: int, forget: bool
+) -> None:
+    keep(operator, under_way())
+
+    def obey(_: dict[str, Any]) -> dict[str, Any]:
+        finish(operator, done(outcome, status, "Reason"), forget=forget)
+        return BEGUN
+
+    with Node(operator, obey):
+        result = operator.types("calls", "transfer", ID, "support", "--wait")
+    assert result.exit_code == code
+    assert result.output.splitlines()[-1] == f"{outcome} ({status} Reason)"
+
+
+def test_waiting_with_json_writes_one_object_with_the_outcome(operator: Operator) -> None:
+    keep(operator, under_way())
+
+    def obey(_: dict[str, Any]) -> dict[str, Any]:
+        finish(operator, done(Outcome.REJECTED, 603, "Decline"))
+        return BEGUN
+
+    with Node(operator, obey):
+        result = operator.types("calls", "transfer", ID, "support", "--wait", "--json")
+    data = json.loads(result.stdout)
+    assert (result.exit_code, data["call"], data["outcome"], data["status"]) == (1, ID, "rejected", 603)
+
+
+def test_each_state_on_the_way_is_reported_once() -> None:
+    store = MemoryStore()
+    store.create(under_way(State.CALLING))
+    seen: list[State] = []
+
+    def report(call: Call) -> None:
+        seen.append(call.state)
+        with store.lease(ID) as lease:
+            if len(seen) == 1:
+                lease.save(under_way(State.RINGING))
+            else:
+                lease.forget((done(Outcome.BUSY, 486, "Busy Here"),))
+
+    transfer = follow_transfer(store, ID, f"{ID}-1", report)
+    assert transfer.outcome is Outcome.BUSY
+    assert seen == [State.CALLING, State.RINGING]
+
+
+def test_a_call_that_vanished_without_an_outcome_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.follow.LATE", 0.3)
+    with pytest.raises(OutcomeMissing, match=f"handoff calls show {ID}"):
+        follow_transfer(MemoryStore(), ID, f"{ID}-1", lambda _: None)
+
+
+def test_watching_tells_new_calls_changes_of_state_outcomes_and_ends() -> None:
+    store = MemoryStore()
+    watcher = Watcher(store)
+    store.create(a_call(ID))
+    assert [(change.event, change.was, change.state) for change in watcher.look(1.0)] == [("state", None, "talking")]
+    assert watcher.look(2.0) == []
+    with store.lease(ID) as lease:
+        lease.save(under_way())
+    assert watcher.look(3.0)[0].line().endswith(f"{ID}  talking -> ringing (to support)")
+    with store.lease(ID) as lease:
+        lease.forget((done(Outcome.BUSY, 486, "Busy Here"),))
+    outcome, ended = watcher.look(4.0)
+    assert outcome.data() == {
+        "at": 1012.0, "call": ID, "event": "outcome", "target": "support", "outcome": "busy", "status": 486,
+    }  # fmt: skip
+    assert ended.line().endswith(f"{ID}  ended")
+    assert watcher.look(5.0) == []
+
+
+def test_watching_writes_an_object_a_line_survives_a_restart_of_redis_and_ends_with_0_at_ctrl_c(
+    operator: Operator, redis: RedisServer
+) -> None:
+    keep(operator, a_call(ID))
+    command = [sys.executable, "-m", "cli.main", "calls", "watch", "--json", "--every", "0.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout
+        assert watch.stderr
+        first = json.loads(watch.stdout.readline())
+        redis.stop()
+        assert "is not available" in watch.stderr.readline()
+        redis.start()
+        second = json.loads(watch.stdout.readline())
+        watch.send_signal(signal.SIGINT)
+        rest, errors = watch.communicate(timeout=10)
+    assert (first["call"], first["event"], first["state"]) == (ID, "state", "talking")
+    assert second["event"] == "ended"  # this Redis keeps nothing
+    assert (rest, errors, watch.returncode) == ("", "", 0)
+
+
+WORDS = [("list",), ("show", ID), ("transfer", ID, "support"), ("cancel", ID), ("watch",)]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_without_redis_each_command_ends_with_3(operator: Operator, redis: RedisServer, words: tuple[str, ...]) -> None:
+    redis.stop()
+    assert f"Redis at {redis.path} is not available" in operator.fails(3, "calls", *words)
+
+
+def test_a_whole_id_is_found_without_reading_all_calls() -> None:
+    store = MemoryStore()
+    store.create(a_call(ID))
+    store.create(a_call(OTHER))
+    found = seek_call(store, ID.upper())
+    assert found
+    assert found.id == ID
+
+
+def test_a_prefix_of_several_ended_calls_is_refused() -> None:
+    store = MemoryStore()
+    for call_id in (ID, OTHER):
+        store.create(a_call(call_id))
+        with store.lease(call_id) as lease:
+            lease.forget((a_transfer(f"{call_id}-1"), a_transfer(f"{call_id}-2")))
+    with pytest.raises(Failed, match="2 calls begin with 01"):
+        seek_ended(store, "01")
+    found = seek_ended(store, "012")
+    assert found
+    assert [transfer.id for transfer in found[1]] == [f"{ID}-1", f"{ID}-2"]

@@ -1,0 +1,316 @@
+"""`handoff doctor`: each part, well and ill; and once the whole on the real daemons."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from cli.diagnosis import machine
+from cli.diagnosis.options import NoAnswer, send_options
+from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics
+from cli.diagnosis.stored import check_stored
+from cli.doctor import run_checks
+from cli.exporter import serve
+from cli.gauges import StoredGauges
+from cli.ports import free_port
+from cli.stack import Stack
+from routing.settings import Settings, make_settings
+from routing.store import MemoryStore, Store, open_store
+from tests.cli.answering import SipHost, respond
+from tests.cli.operator import POOL
+from tests.rtpengine.scripted import ScriptedServer, reply
+from tests.routing.store_help import RedisServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cli.diagnosis.finding import Finding
+    from tests.cli.operator import Operator
+
+
+def settings(**sections: Any) -> Settings:
+    return make_settings({"node": {"id": "node1"}, "pools": [POOL], **sections})
+
+
+def statuses(found: list[Finding]) -> dict[str, str]:
+    return {finding.part: finding.status.value for finding in found}
+
+
+def only(found: list[Finding], part: str) -> Finding:
+    (finding,) = (finding for finding in found if finding.part == part)
+    return finding
+
+
+def server_store(server: RedisServer) -> Store:
+    return open_store(server.url, deadline=5.0)
+
+
+@contextmanager
+def exporting(port: int) -> Iterator[None]:
+    registry = CollectorRegistry()
+    registry.register(StoredGauges(MemoryStore(), "node1"))
+    with serve(registry, "127.0.0.1", port) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+# --- the whole
+
+
+def test_on_the_real_daemons_nothing_fails_and_stopping_them_is_seen(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, silent = free_port(), free_port()
+    given = settings(
+        sip={"listen": [f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}"]},
+        node={"id": "node1", "workers": 1},
+        rtpengine={"port_min": 23000, "port_max": 23100},
+        metrics={"listen": f"127.0.0.1:{free_port('tcp')}"},
+        pools=[{**POOL, "agents": [{"uri": f"sip:agent@127.0.0.1:{silent}"}]}],
+    )
+    run = tmp_path / "run"
+    monkeypatch.setenv("HANDOFF_RUN_DIR", str(run))
+    with Stack(given, run, tmp_path / "state") as stack:
+        stack.wait_for("exporter")
+        operator.reads("targets", "add", "support", "sip:support@127.0.0.1:5070")
+        found = {finding["part"]: finding for finding in operator.reads("doctor")}
+        assert {part for part, finding in found.items() if finding["status"] == "failed"} == set()
+        assert found[f"agent sip:agent@127.0.0.1:{silent}"]["status"] == "warning"
+        assert found[f"sip tcp:127.0.0.1:{port}"]["what"] == "answers OPTIONS"
+        assert found["node node1"]["status"] == "ok"
+        for name in ("rtpengine", "exporter"):
+            stack.halt(name)
+        result = operator.types("doctor")
+    assert result.exit_code == 1
+    failures = [line.split("failed")[0].strip() for line in result.stdout.splitlines()[1:-2] if " failed " in line]
+    assert failures == ["rtpengine node1", f"metrics {given.metrics.listen}"]
+
+
+def test_a_configuration_with_problems_is_failed_with_each_of_them(operator: Operator) -> None:
+    (operator.folder / "handoff.toml").write_text("[node]\nworkers = 0\n")
+    result = operator.types("doctor", "--config", "handoff.toml")
+    assert result.exit_code == 1
+    assert "config node.workers" in result.stdout
+    assert "config pools" in result.stdout
+    assert "kamailio" in result.stdout
+
+
+def test_without_any_configuration_it_says_what_to_start(operator: Operator) -> None:
+    (operator.folder / "settings.json").unlink()
+    result = operator.types("doctor")
+    assert result.exit_code == 1
+    assert "-> start `handoff up`, or give --config FILE" in result.stdout
+
+
+def test_a_check_that_hangs_is_given_up_and_one_that_breaks_is_told() -> None:
+    release = threading.Event()
+
+    def hang() -> list[Finding]:
+        release.wait(10.0)
+        return []
+
+    def fail() -> list[Finding]:
+        raise RuntimeError("oops")
+
+    began = time.monotonic()
+    found = run_checks([("hanging", hang), ("broken", fail)], deadline=0.2)
+    assert time.monotonic() - began < 5.0
+    release.set()
+    assert [(finding.part, finding.status) for finding in found] == [("hanging", "failed"), ("broken", "failed")]
+    assert "did not end within 0.2 seconds" in found[0].what
+    assert "RuntimeError: oops" in found[1].what
+
+
+# --- Redis and what is in it
+
+
+def test_redis_that_is_set_up_well_is_ok(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, "--appendonly", "yes") as server:
+        given = settings(redis={"url": server.url})
+        with server_store(server) as store:
+            store.beat("node1", {"at": time.time(), "pid": 1, "rtpengine": {"media1": True}})
+            store.put_target("support", b'{"name": "support", "endpoints": ["sip:a@127.0.0.1"]}')
+        found = check_stored(given)
+    expected = ("redis", "redis server", "clock", "node node1", "targets", "file descriptors")
+    assert tuple(statuses(found)) == expected
+    assert {part: status for part, status in statuses(found).items() if part != "file descriptors"} == dict.fromkeys(
+        expected[:-1], "ok"
+    )
+
+
+def test_redis_that_may_forget_calls_is_told_with_the_mend(redis: RedisServer) -> None:
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    given = settings(redis={"url": redis.url})
+    found = check_stored(given)
+    assert only(found, "redis persistence").mend == "set `appendonly yes` in redis.conf"
+    assert only(found, "redis memory").status == "warning"
+    redis.ask("CONFIG", "SET", "maxmemory", "100mb")
+    assert only(check_stored(given), "redis memory").status == "failed"
+
+
+def test_redis_that_hides_how_it_is_set_up_is_a_warning(redis: RedisServer) -> None:
+    redis.ask("ACL", "SETUSER", "default", "-info")
+    given = settings(redis={"url": redis.url})
+    assert only(check_stored(given), "redis server").status == "warning"
+
+
+def test_a_replica_is_failed(redis: RedisServer) -> None:
+    redis.ask("REPLICAOF", "127.0.0.1", str(free_port("tcp")))
+    given = settings(redis={"url": redis.url})
+    assert "it is a replica" in only(check_stored(given), "redis server").what
+
+
+@pytest.mark.parametrize("way", ["stopped", "frozen"])
+def test_redis_away_is_failed_in_time(redis: RedisServer, way: str) -> None:
+    given = settings(redis={"url": redis.url})
+    redis.stop() if way == "stopped" else redis.freeze()
+    began = time.monotonic()
+    found = check_stored(given)
+    assert time.monotonic() - began < 5.0
+    assert only(found, "redis").status == "failed"
+    assert redis.path in only(found, "redis").mend
+
+
+def test_a_node_without_a_sign_of_life_is_failed_and_one_in_trouble_is_a_warning(redis: RedisServer) -> None:
+    given = settings(redis={"url": redis.url})
+    with server_store(redis) as store:
+        store.beat("node2", {"at": time.time() - 8.0, "rtpengine": {"media1": True, "media2": False}})
+        store.beat("node3", {"at": time.time() + 60.0})
+        store.beat("node4", {"at": "soon"})
+    found = check_stored(given)
+    assert only(found, "node node1").status == "failed"
+    assert only(found, "node node4").status == "failed"
+    texts = [finding.what for finding in found if finding.part == "node node2"]
+    assert texts == ["its last sign of life is 8.0 s old", "it gets no answer from rtpengine media2"]
+    assert any("clock of node node3 is 60.0 s ahead" in finding.what for finding in found)
+
+
+def test_a_target_that_cannot_be_read_is_failed(redis: RedisServer) -> None:
+    given = settings(redis={"url": redis.url})
+    with server_store(redis) as store:
+        store.put_target("broken", b"{}")
+    targets = only(check_stored(given), "targets")
+    assert (targets.status, targets.mend) == ("failed", "handoff targets remove broken, and add it")
+
+
+# --- rtpengine, SIP hosts, the exporter
+
+
+def test_an_rtpengine_that_answers_pings_is_ok() -> None:
+    with ScriptedServer(lambda _, cookie, __: [reply(cookie, result="pong")]) as server:
+        assert check_media_node("media1", server.address)[0].status == "ok"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-such-host.invalid:2223"])
+def test_an_rtpengine_that_does_not_answer_is_failed(address: str) -> None:
+    (finding,) = check_media_node("media1", address)
+    assert finding.status == "failed"
+    assert "media1" in finding.what
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_host_that_answers_options_is_ok(transport: str) -> None:
+    with SipHost(lambda _, request: [respond(100, request), respond(200, request)]) as host:
+        assert check_listening(f"{transport}:127.0.0.1:{host.port}")[0].status == "ok"
+        uri = f"sip:agent@127.0.0.1:{host.port};transport={transport}"
+        assert check_agent("agents", uri)[0].what == "answers OPTIONS with 200"
+    assert [request.split(b" ")[0] for request in host.requests] == [b"OPTIONS", b"OPTIONS"]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_answers_to_others_and_garbage_are_no_answers(transport: str) -> None:
+    def script(_: int, request: bytes) -> list[bytes]:
+        foreign = b"\r\n".join(b"Call-ID: x" if b"Call-ID" in line else line for line in request.split(b"\r\n"))
+        return [b"\r\n\r\n", b"rubbish\r\n\r\n", respond(200, foreign).replace(b"z9hG4bK", b"z9hG4bK-")]
+
+    with SipHost(script) as host, pytest.raises(NoAnswer):
+        send_options(f"sip:127.0.0.1:{host.port}", transport, "127.0.0.1", host.port, deadline=0.7)
+    assert host.requests
+
+
+def test_options_over_udp_are_sent_again_when_the_first_is_lost() -> None:
+    with SipHost(lambda number, request: [respond(200, request)] if number else []) as host:
+        assert send_options(f"sip:127.0.0.1:{host.port}", "udp", "127.0.0.1", host.port) == 200
+    assert len(host.requests) == 2
+    assert host.requests[0] == host.requests[1]
+
+
+def test_a_host_that_refuses_or_is_not_there_is_told() -> None:
+    with SipHost(lambda _, request: [respond(503, request)]) as host:
+        agent = check_agent("agents", f"sip:a@127.0.0.1:{host.port}")[0]
+        assert (agent.status, "503" in agent.what) == ("warning", True)
+        assert check_listening(f"udp:127.0.0.1:{host.port}")[0].status == "warning"
+    closed = free_port()
+    for transport in ("udp", "tcp"):
+        assert "refused" in check_listening(f"{transport}:127.0.0.1:{closed}")[0].what
+    assert "is not found" in check_agent("agents", "sip:a@no-such-host.invalid")[0].what
+
+
+def test_the_exporter_is_ok_when_it_answers_and_failed_otherwise() -> None:
+    port = free_port("tcp")
+    given = settings(metrics={"listen": f"127.0.0.1:{port}"})
+    assert check_metrics(given)[0].status == "failed"
+    with exporting(port):
+        assert check_metrics(given)[0].status == "ok"
+
+
+def test_something_else_at_the_place_of_the_exporter_is_failed() -> None:
+    with SipHost(lambda _, __: [b"HTTP/1.0 200 OK\r\n\r\nhello"]) as host:
+        (finding,) = check_metrics(settings(metrics={"listen": f"127.0.0.1:{host.port}"}))
+    assert "is not our exporter" in finding.what
+
+
+# --- this machine
+
+
+def test_the_programs_are_there_with_their_versions() -> None:
+    found = statuses(machine.check_programs(None))
+    assert [found[name] for name in ("kamailio", "kamailio modules", "rtpengine", "redis-server")] == ["ok"] * 4
+    assert "rtpengine" not in statuses(machine.check_programs(settings(rtpengine={"nodes": {"a": "127.0.0.1:2223"}})))
+
+
+def test_programs_that_are_missing_too_old_or_broken_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: dict[str, str | None] = {"kamailio": None, "rtpengine": "Version: 9.4.1", "redis-server": "segfault"}
+    monkeypatch.setattr(machine, "run_program", lambda command: said[command[0]])
+    found = machine.check_programs(None)
+    assert only(found, "kamailio").status == "failed"
+    assert only(found, "rtpengine").mend == "install 10.5 or newer"
+    assert only(found, "redis-server").status == "warning"
+
+
+def test_missing_modules_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = {"-v": "version: kamailio 5.6.3", "-I": f"  Default paths to modules: {tmp_path}\n"}
+    monkeypatch.setattr(machine, "run_program", lambda command: said[command[1]])
+    modules = only(machine.check_kamailio(), "kamailio modules")
+    assert modules.status == "failed"
+    assert "app_python3.so" in modules.what
+
+
+def test_a_program_that_hangs_or_is_not_there_is_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "PROGRAM_DEADLINE", 0.1)
+    assert machine.run_program(("sleep", "10")) is None
+    assert machine.run_program(("no-such-program",)) is None
+
+
+def test_too_few_file_descriptors_are_a_warning_with_the_number_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 4096))
+    finding = machine.check_descriptors(None)
+    assert (finding.status, "102 calls" in finding.what) == ("warning", True)
+    monkeypatch.setattr("resource.getrlimit", lambda _: (-1, -1))
+    assert machine.check_descriptors(None).status == "ok"
+
+
+def test_a_process_that_is_no_kamailio_is_not_taken_for_one() -> None:
+    with subprocess.Popen(["sleep", "10"]) as process:
+        assert "a daemon started from here" in machine.check_descriptors(process.pid).what
+        process.terminate()
