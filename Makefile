@@ -31,6 +31,7 @@ check: install ## lint, types, import rules, generated files
 	$(call step,import rules,$(BIN)/lint-imports)
 	$(call step,shellcheck,shellcheck deploy/install.sh .ci/run)
 	$(call step,generated: KSR stubs,$(BIN)/python deploy/kamailio/generate_stubs.py --check)
+	$(call step,generated: state diagram,$(BIN)/python -m routing.diagram README.md --check)
 
 bench: install ## measure: CPU, latency, gaps, throughput
 	@$(BIN)/python -m tests.bench

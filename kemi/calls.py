@@ -28,7 +28,7 @@ from kemi.names import Callback
 from routing.pools import pool_set
 from routing.records import SCHEMA, Call, Deadline, Dialog, Exchange, Media, Party, SessionTimer
 from routing.store import StoreError
-from rtpengine import RtpengineError
+from rtpengine import NodeFailed, RtpengineError
 
 if TYPE_CHECKING:
     from kemi.context import Context
@@ -59,20 +59,28 @@ class Calls:
         if not done(KSR.dispatcher.ds_select_dst(pool_set(settings, pool), RELATIVE_WEIGHTS)):
             raise SipError(503, "No agent is available", retry_after=10)
         call_id = name_call()
-        sdp = body()
-        try:
-            node = self._context.pool.choose(call_id)
-            if sdp:
-                set_sdp(self._context.media.offer(node, call_id, sdp))
-        except RtpengineError as error:
-            KSR.warn(f"call={call_id} {error.text}\n")
-            raise SipError(503, "No media server is available", retry_after=10) from error
+        node = self._anchor(call_id, body())
         KSR.rr.add_rr_param(str(Mark(call_id, int(text("$cs")), node, text("$ft"))))
         KSR.rr.record_route()
         KSR.pv.sets("$avp(pool)", pool.name)
         KSR.pv.sets("$avp(node)", node)
         KSR.tm.t_set_fr(round(1000 * pool.ring_timeout), round(1000 * settings.sip.no_reply_timeout))
         self._relay()
+
+    def _anchor(self, call_id: str, sdp: str) -> str:
+        """Give the caller's offer to an rtpengine node, to another one where that fails; names the node."""
+        while True:
+            try:
+                node = self._context.pool.choose(call_id)
+                if sdp:
+                    set_sdp(self._context.media.offer(node, call_id, sdp))
+            except NodeFailed as error:  # it rests now, and is not chosen again
+                KSR.warn(f"call={call_id} {error.text}\n")
+            except RtpengineError as error:
+                KSR.warn(f"call={call_id} {error.text}\n")
+                raise SipError(503, "No media server is available", retry_after=10) from error
+            else:
+                return node
 
     @staticmethod
     def _relay() -> None:

@@ -92,7 +92,8 @@ class Dialogs:
         find = read_refer(self._context, sender.party, cseq) if method == "REFER" else _find(sender.party, method, cseq)
 
         def checked(call: Call) -> ev.Event | None:
-            _check_dialog(call, sender)
+            if method != "BYE" or call.dialog(sender.party) is not None:  # else it may have crossed ours
+                _check_dialog(call, sender)
             return find(call)
 
         performer = self._context.performer

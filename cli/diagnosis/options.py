@@ -39,7 +39,7 @@ def send_options(uri: str, transport: str, host: str, port: int, deadline: float
             receive = _datagrams if transport == "udp" else _stream
             for message in receive(connection, request, until):
                 status = STATUS_LINE.match(message)
-                if status and f"\r\nCall-ID: {call_id}\r\n".encode() in message and int(status[1]) >= 200:
+                if status and _is_about(call_id, message) and int(status[1]) >= 200:
                     return int(status[1])
     except TimeoutError:
         pass
@@ -69,6 +69,10 @@ def _request(uri: str, transport: str, local: tuple[object, ...], call_id: str) 
     return "\r\n".join((*lines, "", "")).encode()
 
 
+def _is_about(call_id: str, message: bytes) -> bool:
+    return re.search(rb"\n(?:Call-ID|i)[ \t]*:\s*%b\s" % call_id.encode(), message, re.IGNORECASE) is not None
+
+
 def _datagrams(connection: socket.socket, request: bytes, until: float) -> Iterator[bytes]:
     while (now := time.monotonic()) < until:
         connection.send(request)
@@ -89,5 +93,5 @@ def _stream(connection: socket.socket, request: bytes, until: float) -> Iterator
             raise ConnectionResetError("it closed the connection")
         text += received
         while b"\r\n\r\n" in text:  # a body, which nobody sends here, would be passed over as no message
-            message, _, text = text.partition(b"\r\n\r\n")
-            yield message
+            message, end, text = text.partition(b"\r\n\r\n")
+            yield message + end

@@ -6,14 +6,15 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import RedisError
+
 from cli.diagnosis.finding import Finding, failed, ok, warning
 from cli.diagnosis.machine import check_descriptors
 from cli.effective import PATIENCE, connect
 from cli.output import Failed, seconds
 from cli.targets import read_all
 from routing.store import StoreUnavailable
-from routing.store.address import Address
-from routing.store.wire import Broken, Wire
+from routing.store.server import Server
 
 if TYPE_CHECKING:
     from routing.settings import Settings
@@ -63,15 +64,15 @@ def _check_delay(delay: float, deadline: float) -> Finding:
 def check_server(settings: Settings) -> list[Finding]:
     """Check version, persistence, eviction and clock of the Redis server."""
     part = "redis server"
-    wire = Wire(Address.parse(settings.redis.url or ""), PATIENCE)
+    server = Server(settings.redis.url or "")
     try:
         asked = time.time()
-        info, clock = wire.exchange([("INFO",), ("TIME",)], time.monotonic() + PATIENCE)
+        info, clock = server.exchange([("INFO",), ("TIME",)], time.monotonic() + PATIENCE)
         now = (asked + time.time()) / 2
-    except Broken as error:
+    except RedisError as error:
         return [failed(part, f"it does not tell how it is set up ({error})", "check that it is well")]
     finally:
-        wire.close()
+        server.close()
     if not isinstance(info, bytes) or not isinstance(clock, list):
         mend = "let this user run INFO and TIME, or check version, persistence and eviction yourself"
         return [warning(part, "it does not let us see how it is set up", mend)]

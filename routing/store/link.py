@@ -1,20 +1,18 @@
-"""Requests to Redis: the wire behind a circuit breaker, with scripts loaded where they are missing."""
+"""Requests to Redis: the server behind a circuit breaker, with scripts loaded where they are missing."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import hiredis
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as Late
 
 from routing.store import layout, scripts
 from routing.store.breaker import Breaker
 from routing.store.errors import StoreUnavailable
-from routing.store.wire import Broken, Command, Wire
-
-if TYPE_CHECKING:
-    from routing.store.address import Address
+from routing.store.server import Command, Server
 
 _MARGIN = 0.75
 """Part of the deadline that is spent waiting; the rest is for the kernel's timers and for us to be scheduled."""
@@ -31,10 +29,10 @@ def call_script(script: scripts.Script, call_id: str, *arguments: str | bytes | 
 class Link:
     """Sends commands and gives their replies, or StoreUnavailable: no other error leaves it."""
 
-    def __init__(self, address: Address, *, deadline: float, rest: float, observer: Observer | None) -> None:
-        self._where = str(address)
+    def __init__(self, url: str, *, deadline: float, rest: float, observer: Observer | None) -> None:
+        self._server = Server(url)
+        self._where = str(self._server)
         self._seconds = deadline * _MARGIN
-        self._wire = Wire(address, self._seconds)
         self._breaker = Breaker(rest)
         self._observer = observer
 
@@ -46,14 +44,15 @@ class Link:
             raise StoreUnavailable(self._where, f"{self._breaker.why}; not tried again yet")
         try:
             replies = self._exchange(commands, began + self._seconds + extra)
-        except Broken as error:
-            self._breaker.fail(time.monotonic(), str(error))
+        except (RedisError, UnicodeError) as error:  # The latter is for host names that cannot be.
+            why = "it gave no answer in time" if isinstance(error, Late) else str(error)
+            self._breaker.fail(time.monotonic(), why)
             self._observe(operation, began, "unavailable")
-            raise StoreUnavailable(self._where, str(error)) from error
+            raise StoreUnavailable(self._where, why) from error
         self._breaker.succeed()
         for reply in replies:
-            if isinstance(reply, hiredis.ReplyError):
-                self._wire.close()  # A new connection may lead to another server: the one that is master now.
+            if isinstance(reply, ResponseError):
+                self._server.close()  # A new connection may lead to another server: the one that is master now.
                 self._observe(operation, began, "refused")
                 raise StoreUnavailable(self._where, f"it answered {reply}")
         self._observe(operation, began, "ok")
@@ -61,11 +60,11 @@ class Link:
 
     def _exchange(self, commands: tuple[Command, ...], until: float) -> list[Any]:
         """Exchange; scripts that Redis does not have (it was restarted) are sent once more with their source."""
-        replies = self._wire.exchange(commands, until)
-        missing = [at for at, reply in enumerate(replies) if _is_missing(reply)]
+        replies = self._server.exchange(commands, until)
+        missing = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
             sources = [("EVAL", scripts.SOURCES[str(commands[at][1])], *commands[at][2:]) for at in missing]
-            for at, reply in zip(missing, self._wire.exchange(sources, until), strict=True):
+            for at, reply in zip(missing, self._server.exchange(sources, until), strict=True):
                 replies[at] = reply
         return replies
 
@@ -81,8 +80,4 @@ class Link:
 
     def close(self) -> None:
         """Close the connection."""
-        self._wire.close()
-
-
-def _is_missing(reply: object) -> bool:
-    return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
+        self._server.close()

@@ -1,5 +1,7 @@
 """The store in the memory of one process: for tests of everything above it, and the contract that Redis must match."""
 
+# ruff: noqa: D102  # Store says what each does.
+
 from __future__ import annotations
 
 import itertools
@@ -7,8 +9,6 @@ import json
 import math
 import time
 from typing import TYPE_CHECKING, Any
-
-from typing_extensions import override
 
 from routing.store import layout
 from routing.store.errors import CallUnknown
@@ -48,12 +48,10 @@ class MemoryStore(Store):
 
     # Calls
 
-    @override
     def create(self, call: Call) -> None:
         if call.id not in self.records:
             self._put(call)
 
-    @override
     def lease(self, call_id: str, *, forget_if_plain: bool = False) -> Lease:
         return take(
             self,
@@ -65,13 +63,11 @@ class MemoryStore(Store):
             sleep=self._sleep,
         )
 
-    @override
     def peek(self, call_id: str) -> Call:
         if call_id not in self.records:
             raise CallUnknown(call_id)
         return layout.unpack(call_id, self.records[call_id])
 
-    @override
     def calls(self) -> Iterator[Call | BadRecordError]:
         for call_id, data in list(self.records.items()):
             yield layout.read(call_id, data)
@@ -138,7 +134,6 @@ class MemoryStore(Store):
 
     # Deadlines and commands
 
-    @override
     def due(self, now: float, node: str, *, grace: float = 2.0) -> list[str]:
         found = []
         for call_id, (deadline, owner) in sorted(self._deadlines.items(), key=lambda item: item[1]):
@@ -150,66 +145,52 @@ class MemoryStore(Store):
                     del self._deadlines[call_id]
         return found
 
-    @override
     def tick(self, now: float, node: str, *, grace: float = 2.0) -> Tick:
         return Tick(self.due(now, node, grace=grace), self.take_commands(node))
 
-    @override
     def send_command(self, node: str, command: Mapping[str, Any]) -> None:
         self._commands.setdefault(node, []).append(json.dumps(command))
 
-    @override
     def take_commands(self, node: str, limit: int = 20) -> list[dict[str, Any]]:
         waiting = self._commands.pop(node, [])
         self._commands[node] = waiting[limit:]
         return layout.objects(waiting[:limit])
 
-    @override
     def answer_command(self, command_id: str, answer: Mapping[str, Any]) -> None:
         self._answers[command_id] = json.dumps(answer)
 
-    @override
-    def await_answer(self, command_id: str, timeout: float) -> dict[str, Any] | None:
+    def await_answer(self, command_id: str, timeout: float) -> dict[str, Any] | None:  # noqa: ARG002
         answer = self._answers.pop(command_id, None)  # Nobody could answer while we wait: one process, one thread.
         return None if answer is None else next(iter(layout.objects([answer])), None)
 
     # Call log, targets, nodes
 
-    @override
     def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
         since = 0 if after is None else int(after.partition("-")[0])
         rows = [row for row in reversed(self._log) if int(row[0].partition("-")[0]) > since]
         return read_rows(rows[:count])
 
-    @override
     def targets(self) -> dict[str, bytes]:
         return dict(self._targets)
 
-    @override
     def target(self, name: str) -> bytes | None:
         return self._targets.get(name)
 
-    @override
     def put_target(self, name: str, data: bytes) -> None:
         self._targets[name] = data
 
-    @override
     def remove_target(self, name: str) -> bool:
         return self._targets.pop(name, None) is not None
 
-    @override
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
         self._beats[node] = (self._clock() + layout.BEAT_TTL, json.dumps(info))
 
-    @override
     def nodes(self) -> dict[str, dict[str, Any]]:
         now = self._clock()
         return {name: json.loads(info) for name, (until, info) in sorted(self._beats.items()) if now < until}
 
-    @override
     def ping(self) -> float:
         return 0.0
 
-    @override
     def close(self) -> None:
         pass

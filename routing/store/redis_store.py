@@ -1,15 +1,14 @@
 """The store kept in Redis: one blocking connection per process, and one request for almost everything."""
 
+# ruff: noqa: D102  # Store says what each does.
+
 from __future__ import annotations
 
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import override
-
 from routing.store import layout, scripts
-from routing.store.address import Address
 from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
 from routing.store.link import Link, Observer, call_script
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from routing.records import BadRecordError, Call, Transfer
-    from routing.store.wire import Command
+    from routing.store.server import Command
 
 _PAGE = 100
 _BLPOP_LATE = 0.2
@@ -32,7 +31,7 @@ def open_store(url: str, *, deadline: float = 0.1, observer: Observer | None = N
 
     No request blocks longer than `deadline` seconds; raises ValueError for a URL that is none.
     """
-    return RedisStore(Address.parse(url), deadline=deadline, observer=observer)
+    return RedisStore(url, deadline=deadline, observer=observer)
 
 
 class RedisStore(Store):
@@ -40,38 +39,34 @@ class RedisStore(Store):
 
     def __init__(
         self,
-        address: Address,
+        url: str,
         *,
         deadline: float = 0.1,
         lease_ttl: float = LEASE_TTL,
         rest: float = 1.0,
         observer: Observer | None = None,
     ) -> None:
-        self._link = Link(address, deadline=deadline, rest=rest, observer=observer)
+        self._link = Link(url, deadline=deadline, rest=rest, observer=observer)
         self._run = self._link.run
         self._lease_ttl = lease_ttl
         self._lease_ms = int(lease_ttl * 1000)
 
     # Calls
 
-    @override
     def create(self, call: Call) -> None:
         member = layout.member(call.id, call.node)
         self._run("create", call_script(scripts.CREATE, call.id, layout.pack(call), _score(call), member))
 
-    @override
     def lease(self, call_id: str, *, forget_if_plain: bool = False) -> Lease:
         token = os.urandom(8).hex()
         return take(self, call_id, token, forget_if_plain=forget_if_plain, ttl=self._lease_ttl)
 
-    @override
     def peek(self, call_id: str) -> Call:
         data = self._run("peek", ("GET", layout.keys(call_id)[0]))[0]
         if data is None:
             raise CallUnknown(call_id)
         return layout.unpack(call_id, data)
 
-    @override
     def calls(self) -> Iterator[Call | BadRecordError]:
         shards = self._run("calls", *(("ZRANGE", key, 0, -1) for key in layout.DEADLINES))
         for prefix, members in zip(layout.CALLS, shards, strict=True):
@@ -110,28 +105,22 @@ class RedisStore(Store):
 
     # Deadlines and commands
 
-    @override
     def due(self, now: float, node: str, *, grace: float = 2.0) -> list[str]:
         return _ids(self._run("due", *_due(now, node, grace)))
 
-    @override
     def tick(self, now: float, node: str, *, grace: float = 2.0) -> Tick:
         *shards, commands = self._run("tick", *_due(now, node, grace), ("LPOP", layout.commands_key(node), 20))
         return Tick(_ids(shards), layout.objects(commands or ()))
 
-    @override
     def send_command(self, node: str, command: Mapping[str, Any]) -> None:
         self._leave("send_command", layout.commands_key(node), command)
 
-    @override
     def take_commands(self, node: str, limit: int = 20) -> list[dict[str, Any]]:
         return layout.objects(self._run("take_commands", ("LPOP", layout.commands_key(node), limit))[0] or ())
 
-    @override
     def answer_command(self, command_id: str, answer: Mapping[str, Any]) -> None:
         self._leave("answer_command", layout.answer_key(command_id), answer)
 
-    @override
     def await_answer(self, command_id: str, timeout: float) -> dict[str, Any] | None:
         wait = max(timeout, 0.001)  # BLPOP takes 0 for ever.
         command = ("BLPOP", layout.answer_key(command_id), wait)
@@ -143,31 +132,25 @@ class RedisStore(Store):
 
     # Call log, targets, nodes
 
-    @override
     def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
         since = "-" if after is None else f"({after}"
         rows = self._run("finished", ("XREVRANGE", layout.LOG, "+", since, "COUNT", count))[0]
         return read_rows((position.decode(), fields[1].decode(), fields[3]) for position, fields in rows)
 
-    @override
     def targets(self) -> dict[str, bytes]:
         flat = self._run("targets", ("HGETALL", layout.TARGETS))[0]
         return {name.decode(): data for name, data in zip(flat[::2], flat[1::2], strict=True)}
 
-    @override
     def target(self, name: str) -> bytes | None:
         data: bytes | None = self._run("target", ("HGET", layout.TARGETS, name))[0]
         return data
 
-    @override
     def put_target(self, name: str, data: bytes) -> None:
         self._run("put_target", ("HSET", layout.TARGETS, name, data))
 
-    @override
     def remove_target(self, name: str) -> bool:
         return bool(self._run("remove_target", ("HDEL", layout.TARGETS, name))[0])
 
-    @override
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
         self._run(
             "beat",
@@ -176,17 +159,14 @@ class RedisStore(Store):
             ("EXPIRE", layout.NODES, layout.NODES_TTL),
         )
 
-    @override
     def nodes(self) -> dict[str, dict[str, Any]]:
         names = sorted(name.decode() for name in self._run("nodes", ("SMEMBERS", layout.NODES))[0])
         beats = self._run("nodes", *(("GET", layout.node_key(name)) for name in names)) if names else []
         return {name: json.loads(beat) for name, beat in zip(names, beats, strict=True) if beat is not None}
 
-    @override
     def ping(self) -> float:
         return self._link.measure()
 
-    @override
     def close(self) -> None:
         self._link.close()
 

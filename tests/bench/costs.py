@@ -37,16 +37,18 @@ def _stat(path: Path) -> list[str]:
         return []
 
 
-def memory(system: System) -> float:
-    """Add up what the daemons of a system use, in bytes.
+def memory(system: System) -> dict[str, float]:
+    """Tell what each daemon of a system uses, in bytes.
 
     Kamailio takes its shared memory once and never gives it back: of that counts what is in use, of all other
     memory each process's share (PSS).
     """
-    used = system.counter("core.shmmem", "used")
-    own = sum(_rollup(pid, "Pss_Anon") for pid in processes(system.kamailio))
-    others = sum(_rollup(pid, "Pss") for pid in processes(system.redis, system.rtpengine))
-    return used + 1024 * (own + others)
+    others = {"rtpengine": system.rtpengine, "redis": system.redis}
+    return {
+        "kamailio_shared": system.counter("core.shmmem", "used"),
+        "kamailio_private": 1024 * sum(_rollup(pid, "Pss_Anon") for pid in processes(system.kamailio)),
+        **{name: 1024 * sum(_rollup(pid, "Pss") for pid in processes(daemon)) for name, daemon in others.items()},
+    }
 
 
 def _rollup(pid: int, name: str) -> int:

@@ -66,7 +66,8 @@ def _print_callbacks(folder: Path, total: float) -> None:
             seconds[name] += spent
     calls = counts[_INVITE]  # what came after the last dump is missing in all rows alike
     python = 1e6 * seconds.total() / calls
-    print(f"Kamailio processes {total:8.0f}\n  in callbacks     {python:8.0f}\n  around them      {total - python:8.0f}\n")
+    parts = {"Kamailio's processes": total, "  in callbacks": python, "  around them": total - python}
+    print("".join(f"{part:34}{spent:29.0f}\n" for part, spent in parts.items()))
     print(f"{'callback':34}{'a call':>8}{'us each':>10}{'us a call':>11}")
     for name, spent in seconds.most_common():
         print(f"{name:34}{counts[name] / calls:8.2f}{1e6 * spent / counts[name]:10.0f}{1e6 * spent / calls:11.0f}")

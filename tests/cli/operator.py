@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from click.testing import CliRunner, Result
+from redis import Redis
 
 from cli.main import handoff
-from routing.store import open_store
+from routing.store import layout, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from routing.store import Store
+    from tests.routing.store_help import RedisServer
 
 POOL = {"name": "agents", "numbers": ["*"], "agents": [{"uri": "sip:agent@127.0.0.1:5099"}]}
 
@@ -57,23 +58,28 @@ class Operator:
 
 
 class Node:
-    """A node that answers each command with what `obey` gives, until it is left."""
+    """A node that answers each command with what `obey` gives, until it is left.
+
+    It has a client of its own: the store is for one thread of each process.
+    """
 
     def __init__(
-        self, operator: Operator, obey: Callable[[dict[str, Any]], dict[str, Any]], name: str = "node1"
+        self, redis: RedisServer, obey: Callable[[dict[str, Any]], dict[str, Any]], name: str = "node1"
     ) -> None:
-        self._store = operator.store()
+        self._client = Redis(unix_socket_path=redis.path)
         self._obey = obey
-        self._name = name
+        self._key = layout.commands_key(name)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.commands: list[dict[str, Any]] = []
 
     def _run(self) -> None:
-        while not self._stop.wait(0.02):  # as the timer process: it looks often
-            for command in self._store.take_commands(self._name):
+        while not self._stop.is_set():
+            taken: Any = self._client.blpop([self._key], timeout=0.1)
+            if taken is not None:
+                command = json.loads(taken[1])
                 self.commands.append(command)
-                self._store.answer_command(command["id"], self._obey(command))
+                self._client.rpush(layout.answer_key(command["id"]), json.dumps(self._obey(command)))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -82,12 +88,4 @@ class Node:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._store.close()
-
-
-def eventually(condition: Callable[[], bool], within: float = 10.0) -> None:
-    """Wait until a condition holds that nobody tells us of."""
-    until = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < until, "it did not come about in time"
-        time.sleep(0.02)
+        self._client.close()

@@ -12,30 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli import calls as calls_module
-from cli.follow import OutcomeMissing, Watcher, follow_transfer
-from cli.lookup import seek_call, seek_ended
-from cli.output import Failed
 from routing.outcomes import Outcome
-from routing.records import Attempt, Call, State, Transfer
-from routing.store import MemoryStore
+from routing.records import Call, State, Transfer
+from tests.cli.handed_over import ID, OTHER, done, under_way
 from tests.cli.operator import Node, Operator
-from tests.routing.store_help import a_call, a_dialog, a_transfer
+from tests.routing.store_help import a_call, a_dialog
 
 if TYPE_CHECKING:
     from tests.routing.store_help import RedisServer
 
-ID, OTHER = "0123456789abcdef", "01ff000000000000"
 BEGUN = {"ok": True, "transfer": f"{ID}-1", "target": "support"}
-
-
-def under_way(state: State = State.RINGING, **changes: Any) -> Call:
-    transfer = a_transfer(f"{ID}-1", outcome=None, **changes)
-    return a_call(ID, state=state, transfer=transfer, created_at=time.time())
-
-
-def done(outcome: Outcome, status: int, reason: str) -> Transfer:
-    attempt = Attempt(uri="sip:bob@example.com", status=status, reason=reason, started_at=1010.1, ended_at=1012.0)
-    return a_transfer(f"{ID}-1", outcome=outcome, status=status, reason=reason, ended_at=1012.0, attempts=(attempt,))
 
 
 def keep(operator: Operator, *calls: Call) -> None:
@@ -128,9 +114,9 @@ def test_what_is_no_call_id_is_wrong_usage(operator: Operator, prefix: str) -> N
     assert "is no id of a call" in operator.fails(2, "calls", "show", prefix)
 
 
-def test_a_transfer_is_begun_by_the_node_that_has_the_call(operator: Operator) -> None:
+def test_a_transfer_is_begun_by_the_node_that_has_the_call(operator: Operator, redis: RedisServer) -> None:
     keep(operator, a_call(ID))
-    with Node(operator, lambda _: BEGUN) as node:
+    with Node(redis, lambda _: BEGUN) as node:
         output = operator.types("calls", "transfer", "0123", "support").output
         data = operator.reads("calls", "transfer", "0123", "sip:bob@example.com")
     assert output == f"transfer {ID}-1 to support begun\n"
@@ -140,9 +126,9 @@ def test_a_transfer_is_begun_by_the_node_that_has_the_call(operator: Operator) -
     assert node.commands[0]["id"] != node.commands[1]["id"]
 
 
-def test_a_refusal_of_the_node_is_told_in_its_words(operator: Operator) -> None:
+def test_a_refusal_of_the_node_is_told_in_its_words(operator: Operator, redis: RedisServer) -> None:
     keep(operator, a_call(ID))
-    with Node(operator, lambda _: {"ok": False, "text": "there is no target suport"}):
+    with Node(redis, lambda _: {"ok": False, "text": "there is no target suport"}):
         assert operator.fails(1, "calls", "transfer", ID, "suport") == "Error: there is no target suport\n"
         assert operator.fails(1, "calls", "cancel", ID) == "Error: there is no target suport\n"
 
@@ -154,9 +140,9 @@ def test_a_line_break_in_a_target_is_refused_before_anything_is_sent(operator: O
         assert store.take_commands("node1") == []
 
 
-def test_cancelling_is_done_by_the_node(operator: Operator) -> None:
+def test_cancelling_is_done_by_the_node(operator: Operator, redis: RedisServer) -> None:
     keep(operator, under_way())
-    with Node(operator, lambda _: {"ok": True}) as node:
+    with Node(redis, lambda _: {"ok": True}) as node:
         assert operator.types("calls", "cancel", "0").output == f"transfer of {ID} cancelled\n"
     assert [(command["kind"], command["call"]) for command in node.commands] == [("cancel", ID)]
 
@@ -175,11 +161,11 @@ def test_a_node_that_does_not_answer_is_named_with_what_to_check(
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status", "code"), [(Outcome.CONNECTED, 200, 0), (Outcome.BUSY, 486, 1), (Outcome.NO_ANSWER, 408, 1)]
+    ("outcome", "status"), [(Outcome.CONNECTED, 200), (Outcome.BUSY, 486), (Outcome.NO_ANSWER, 408)]
 )
 @pytest.mark.parametrize("forget", [False, True])
 def test_waiting_ends_with_the_outcome_and_0_only_when_connected(
-    operator: Operator, outcome: Outcome, status: int, code: int, forget: bool
+    operator: Operator, redis: RedisServer, outcome: Outcome, status: int, forget: bool
 ) -> None:
     keep(operator, under_way())
 
@@ -187,66 +173,23 @@ def test_waiting_ends_with_the_outcome_and_0_only_when_connected(
         finish(operator, done(outcome, status, "Reason"), forget=forget)
         return BEGUN
 
-    with Node(operator, obey):
+    with Node(redis, obey):
         result = operator.types("calls", "transfer", ID, "support", "--wait")
-    assert result.exit_code == code
+    assert result.exit_code == (0 if outcome is Outcome.CONNECTED else 1)
     assert result.output.splitlines()[-1] == f"{outcome} ({status} Reason)"
 
 
-def test_waiting_with_json_writes_one_object_with_the_outcome(operator: Operator) -> None:
+def test_waiting_with_json_writes_one_object_with_the_outcome(operator: Operator, redis: RedisServer) -> None:
     keep(operator, under_way())
 
     def obey(_: dict[str, Any]) -> dict[str, Any]:
         finish(operator, done(Outcome.REJECTED, 603, "Decline"))
         return BEGUN
 
-    with Node(operator, obey):
+    with Node(redis, obey):
         result = operator.types("calls", "transfer", ID, "support", "--wait", "--json")
     data = json.loads(result.stdout)
     assert (result.exit_code, data["call"], data["outcome"], data["status"]) == (1, ID, "rejected", 603)
-
-
-def test_each_state_on_the_way_is_reported_once() -> None:
-    store = MemoryStore()
-    store.create(under_way(State.CALLING))
-    seen: list[State] = []
-
-    def report(call: Call) -> None:
-        seen.append(call.state)
-        with store.lease(ID) as lease:
-            if len(seen) == 1:
-                lease.save(under_way(State.RINGING))
-            else:
-                lease.forget((done(Outcome.BUSY, 486, "Busy Here"),))
-
-    transfer = follow_transfer(store, ID, f"{ID}-1", report)
-    assert transfer.outcome is Outcome.BUSY
-    assert seen == [State.CALLING, State.RINGING]
-
-
-def test_a_call_that_vanished_without_an_outcome_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.follow.LATE", 0.3)
-    with pytest.raises(OutcomeMissing, match=f"handoff calls show {ID}"):
-        follow_transfer(MemoryStore(), ID, f"{ID}-1", lambda _: None)
-
-
-def test_watching_tells_new_calls_changes_of_state_outcomes_and_ends() -> None:
-    store = MemoryStore()
-    watcher = Watcher(store)
-    store.create(a_call(ID))
-    assert [(change.event, change.was, change.state) for change in watcher.look(1.0)] == [("state", None, "talking")]
-    assert watcher.look(2.0) == []
-    with store.lease(ID) as lease:
-        lease.save(under_way())
-    assert watcher.look(3.0)[0].line().endswith(f"{ID}  talking -> ringing (to support)")
-    with store.lease(ID) as lease:
-        lease.forget((done(Outcome.BUSY, 486, "Busy Here"),))
-    outcome, ended = watcher.look(4.0)
-    assert outcome.data() == {
-        "at": 1012.0, "call": ID, "event": "outcome", "target": "support", "outcome": "busy", "status": 486,
-    }  # fmt: skip
-    assert ended.line().endswith(f"{ID}  ended")
-    assert watcher.look(5.0) == []
 
 
 def test_watching_writes_an_object_a_line_survives_a_restart_of_redis_and_ends_with_0_at_ctrl_c(
@@ -276,25 +219,3 @@ WORDS = [("list",), ("show", ID), ("transfer", ID, "support"), ("cancel", ID), (
 def test_without_redis_each_command_ends_with_3(operator: Operator, redis: RedisServer, words: tuple[str, ...]) -> None:
     redis.stop()
     assert f"Redis at {redis.path} is not available" in operator.fails(3, "calls", *words)
-
-
-def test_a_whole_id_is_found_without_reading_all_calls() -> None:
-    store = MemoryStore()
-    store.create(a_call(ID))
-    store.create(a_call(OTHER))
-    found = seek_call(store, ID.upper())
-    assert found
-    assert found.id == ID
-
-
-def test_a_prefix_of_several_ended_calls_is_refused() -> None:
-    store = MemoryStore()
-    for call_id in (ID, OTHER):
-        store.create(a_call(call_id))
-        with store.lease(call_id) as lease:
-            lease.forget((a_transfer(f"{call_id}-1"), a_transfer(f"{call_id}-2")))
-    with pytest.raises(Failed, match="2 calls begin with 01"):
-        seek_ended(store, "01")
-    found = seek_ended(store, "012")
-    assert found
-    assert [transfer.id for transfer in found[1]] == [f"{ID}-1", f"{ID}-2"]

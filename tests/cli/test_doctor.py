@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,18 +15,16 @@ from prometheus_client import CollectorRegistry
 from cli.diagnosis import machine
 from cli.diagnosis.options import NoAnswer, send_options
 from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics
-from cli.diagnosis.stored import check_stored
 from cli.doctor import run_checks
 from cli.exporter import serve
 from cli.gauges import StoredGauges
 from cli.ports import free_port
 from cli.stack import Stack
-from routing.settings import Settings, make_settings
-from routing.store import MemoryStore, Store, open_store
+from routing.store import MemoryStore
 from tests.cli.answering import SipHost, respond
+from tests.cli.findings import only, settings, statuses
 from tests.cli.operator import POOL
 from tests.rtpengine.scripted import ScriptedServer, reply
-from tests.routing.store_help import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,23 +32,6 @@ if TYPE_CHECKING:
 
     from cli.diagnosis.finding import Finding
     from tests.cli.operator import Operator
-
-
-def settings(**sections: Any) -> Settings:
-    return make_settings({"node": {"id": "node1"}, "pools": [POOL], **sections})
-
-
-def statuses(found: list[Finding]) -> dict[str, str]:
-    return {finding.part: finding.status.value for finding in found}
-
-
-def only(found: list[Finding], part: str) -> Finding:
-    (finding,) = (finding for finding in found if finding.part == part)
-    return finding
-
-
-def server_store(server: RedisServer) -> Store:
-    return open_store(server.url, deadline=5.0)
 
 
 @contextmanager
@@ -131,78 +113,6 @@ def test_a_check_that_hangs_is_given_up_and_one_that_breaks_is_told() -> None:
     assert "RuntimeError: oops" in found[1].what
 
 
-# --- Redis and what is in it
-
-
-def test_redis_that_is_set_up_well_is_ok(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, "--appendonly", "yes") as server:
-        given = settings(redis={"url": server.url})
-        with server_store(server) as store:
-            store.beat("node1", {"at": time.time(), "pid": 1, "rtpengine": {"media1": True}})
-            store.put_target("support", b'{"name": "support", "endpoints": ["sip:a@127.0.0.1"]}')
-        found = check_stored(given)
-    expected = ("redis", "redis server", "clock", "node node1", "targets", "file descriptors")
-    assert tuple(statuses(found)) == expected
-    assert {part: status for part, status in statuses(found).items() if part != "file descriptors"} == dict.fromkeys(
-        expected[:-1], "ok"
-    )
-
-
-def test_redis_that_may_forget_calls_is_told_with_the_mend(redis: RedisServer) -> None:
-    redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    given = settings(redis={"url": redis.url})
-    found = check_stored(given)
-    assert only(found, "redis persistence").mend == "set `appendonly yes` in redis.conf"
-    assert only(found, "redis memory").status == "warning"
-    redis.ask("CONFIG", "SET", "maxmemory", "100mb")
-    assert only(check_stored(given), "redis memory").status == "failed"
-
-
-def test_redis_that_hides_how_it_is_set_up_is_a_warning(redis: RedisServer) -> None:
-    redis.ask("ACL", "SETUSER", "default", "-info")
-    given = settings(redis={"url": redis.url})
-    assert only(check_stored(given), "redis server").status == "warning"
-
-
-def test_a_replica_is_failed(redis: RedisServer) -> None:
-    redis.ask("REPLICAOF", "127.0.0.1", str(free_port("tcp")))
-    given = settings(redis={"url": redis.url})
-    assert "it is a replica" in only(check_stored(given), "redis server").what
-
-
-@pytest.mark.parametrize("way", ["stopped", "frozen"])
-def test_redis_away_is_failed_in_time(redis: RedisServer, way: str) -> None:
-    given = settings(redis={"url": redis.url})
-    redis.stop() if way == "stopped" else redis.freeze()
-    began = time.monotonic()
-    found = check_stored(given)
-    assert time.monotonic() - began < 5.0
-    assert only(found, "redis").status == "failed"
-    assert redis.path in only(found, "redis").mend
-
-
-def test_a_node_without_a_sign_of_life_is_failed_and_one_in_trouble_is_a_warning(redis: RedisServer) -> None:
-    given = settings(redis={"url": redis.url})
-    with server_store(redis) as store:
-        store.beat("node2", {"at": time.time() - 8.0, "rtpengine": {"media1": True, "media2": False}})
-        store.beat("node3", {"at": time.time() + 60.0})
-        store.beat("node4", {"at": "soon"})
-    found = check_stored(given)
-    assert only(found, "node node1").status == "failed"
-    assert only(found, "node node4").status == "failed"
-    texts = [finding.what for finding in found if finding.part == "node node2"]
-    assert texts == ["its last sign of life is 8.0 s old", "it gets no answer from rtpengine media2"]
-    assert any("clock of node node3 is 60.0 s ahead" in finding.what for finding in found)
-
-
-def test_a_target_that_cannot_be_read_is_failed(redis: RedisServer) -> None:
-    given = settings(redis={"url": redis.url})
-    with server_store(redis) as store:
-        store.put_target("broken", b"{}")
-    targets = only(check_stored(given), "targets")
-    assert (targets.status, targets.mend) == ("failed", "handoff targets remove broken, and add it")
-
-
 # --- rtpengine, SIP hosts, the exporter
 
 
@@ -211,11 +121,26 @@ def test_an_rtpengine_that_answers_pings_is_ok() -> None:
         assert check_media_node("media1", server.address)[0].status == "ok"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "no-such-host.invalid:2223"])
-def test_an_rtpengine_that_does_not_answer_is_failed(address: str) -> None:
-    (finding,) = check_media_node("media1", address)
-    assert finding.status == "failed"
-    assert "media1" in finding.what
+@pytest.fixture
+def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no name be found, as without a name server."""
+
+    def find_none(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", find_none)
+
+
+def test_an_rtpengine_that_does_not_answer_is_failed() -> None:
+    (finding,) = check_media_node("media1", f"127.0.0.1:{free_port()}")
+    assert (finding.status, "media1" in finding.what) == ("failed", True)
+
+
+@pytest.mark.usefixtures("no_names")
+def test_a_host_whose_name_is_not_found_is_told() -> None:
+    assert "is not found" in check_agent("agents", "sip:a@agent.example.com")[0].what
+    assert check_media_node("media1", "media.example.com:2223")[0].status == "failed"
+    assert check_metrics(settings(metrics={"listen": "metrics.example.com:9464"}))[0].status == "failed"
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -253,7 +178,6 @@ def test_a_host_that_refuses_or_is_not_there_is_told() -> None:
     closed = free_port()
     for transport in ("udp", "tcp"):
         assert "refused" in check_listening(f"{transport}:127.0.0.1:{closed}")[0].what
-    assert "is not found" in check_agent("agents", "sip:a@no-such-host.invalid")[0].what
 
 
 def test_the_exporter_is_ok_when_it_answers_and_failed_otherwise() -> None:

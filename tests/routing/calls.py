@@ -181,6 +181,8 @@ def _word(action: Action) -> str:  # noqa: C901, PLR0911 one line for each kind 
             return f"relay to {party}"
         case do.SendNotify(status=status, final=final):
             return f"NOTIFY {status}{' final' if final else ''}"
+        case do.SendAck(dialog=dialog):
+            return f"ACK {dialog.remote_tag}"
         case do.SendBye(dialog=dialog):
             return f"BYE {dialog.remote_tag.removesuffix('-tag')}"
         case do.RefreshSession(method=method):

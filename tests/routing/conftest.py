@@ -41,7 +41,7 @@ class KeptInMemory:
 class KeptInRedis:
     def __init__(self, server: RedisServer) -> None:
         self.server = server
-        self.store = RedisStore(server.address, lease_ttl=TTL)
+        self.store = RedisStore(server.url, lease_ttl=TTL)
 
     def spoil(self, call_id: str, data: bytes) -> None:
         self.server.ask("SET", keys(call_id)[0], data, "EX", RECORD_TTL)

@@ -8,11 +8,11 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from redis import Redis
+
 from routing.outcomes import Mode, Outcome
 from routing.records import Call, Deadline, Dialog, State, Transfer
 from routing.store import StoreUnavailable
-from routing.store.address import Address
-from routing.store.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,9 @@ class RedisServer:
     def __init__(self, folder: Path, *options: str) -> None:
         self.path = str(folder / "redis.sock")
         self.url = f"unix://{self.path}"
-        self.address = Address.parse(self.url)
         where = ["--unixsocket", self.path, "--dir", str(folder), "--port", "0"]
         self._command = ["redis-server", *where, "--save", "", *options]
+        self._client = Redis(unix_socket_path=self.path)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -60,16 +60,13 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
 
     def ask(self, *command: str | bytes | int) -> Any:
-        wire = Wire(self.address, 5.0)
-        try:
-            return wire.exchange([command], time.monotonic() + 5.0)[0]
-        finally:
-            wire.close()
+        return self._client.execute_command(*command)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._client.close()
         self.stop()
 
 

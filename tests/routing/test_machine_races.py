@@ -119,7 +119,7 @@ def test_two_persons_behind_one_endpoint_answer_at_once() -> None:
     story = Story()
     story.refer()
     story.answers(remote_tag="first")
-    assert story.answers(remote_tag="second") == ["BYE second-1"]
+    assert story.answers(remote_tag="second") == ["ACK second-1", "BYE second-1"]
     assert story.call.target is not None
     assert story.call.target.remote_tag == "first-1"
 

@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from routing.store import RedisStore, StoreUnavailable, open_store
 from routing.store.layout import keys
+from routing.store.server import Server
 from tests.routing.store_help import RedisServer, a_call, a_transfer, ringing, until_it_works
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def store(server: RedisServer) -> Iterator[RedisStore]:
-    with RedisStore(server.address, lease_ttl=TTL) as opened:
+    with RedisStore(server.url, lease_ttl=TTL) as opened:
         yield opened
 
 
@@ -59,8 +61,8 @@ def test_each_step_of_a_call_is_one_round_trip(store: RedisStore) -> None:
             lease.save(call, keep=True)
             lease.forget()
     store.tick(1.0, "node1")
-    counting = CountingSocket(store._link._wire._socket)
-    store._link._wire._socket = counting  # type: ignore[assignment]
+    connection = store._link._server._connection
+    counting = connection._sock = CountingSocket(connection._sock)
     took = {}
 
     def count(step: str, action: Callable[[], Any]) -> Any:
@@ -157,6 +159,24 @@ def test_a_command_is_answered_from_another_process(store: RedisStore) -> None:
     helper.join(5)
 
 
+def connection_of(store: RedisStore) -> object:
+    return store._run("test", ("CLIENT", "ID"))[0]
+
+
+def test_a_forked_process_makes_its_own_connection_and_leaves_the_old_one_alone(store: RedisStore) -> None:
+    fork = multiprocessing.get_context("fork")
+    own = connection_of(store)
+    told = fork.SimpleQueue()
+    child = fork.Process(target=lambda: told.put(connection_of(store)))
+    child.start()
+    assert told.get() != own
+    child.join(5)
+    told.close()
+    assert connection_of(store) == own
+    store._link._server._connection.pid = child.pid
+    assert connection_of(store) != own, "the same here, where it is seen which lines are run"
+
+
 def test_what_is_no_command_and_no_transfer_is_left_out(server: RedisServer, store: RedisStore) -> None:
     server.ask("RPUSH", "handoff:commands:node1", "{", "[]", '{"id": 1}')
     server.ask("RPUSH", "handoff:answer:c1", "no answer")
@@ -192,9 +212,37 @@ def test_the_database_and_the_password_of_the_url_are_used(tmp_path: Path) -> No
             store.put_target("support", b"{}")
             assert store._run("test", ("DBSIZE",), ("SELECT", 0), ("DBSIZE",)) == [1, b"OK", 0]
         with open_store(f"unix://:wrong@{server.path}") as store:
-            with pytest.raises(StoreUnavailable, match="refused the login: WRONGPASS") as caught:
+            with pytest.raises(StoreUnavailable, match="invalid username-password pair") as caught:
                 store.ping()
             assert "wrong@" not in caught.value.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secret@localhost",
+        "redis://localhost?ssl_ca_certs=x",
+        "redis://me:sec/ret@localhost",
+        "redis://:secret@localhost?db=secret",
+        "rediss://localhost?ssl_cert_reqs=never",
+    ],
+)
+def test_a_url_that_is_none_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(ValueError, match="no address of a Redis server: write unix:///path") as caught:
+        open_store(url)
+    assert "sec" not in "".join(traceback.format_exception(caught.value)).partition("ValueError: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("redis://me:secret@redis.example.com", "redis.example.com:6379"),
+        ("rediss://h:1/2", "h:1"),
+        ("unix:///run/a%20b.sock?db=1", "/run/a b.sock"),
+    ],
+)
+def test_an_address_shows_where_but_not_who(url: str, where: str) -> None:
+    assert str(Server(url)) == where
 
 
 def make_certificate(folder: Path) -> tuple[str, str]:
@@ -215,38 +263,26 @@ def test_tcp_and_tls_work_and_a_stranger_is_refused(tmp_path: Path, free_ports: 
     files = f"ssl_ca_certs={certificate}&ssl_certfile={certificate}&ssl_keyfile={key}"
     with RedisServer(tmp_path, *options) as server:
         for url in (f"redis://127.0.0.1:{port}/1", f"rediss://127.0.0.1:{tls_port}/1?{files}"):
-            with open_store(url) as store:
+            with open_store(url, deadline=1.0) as store:
                 store.create(a_call())
                 assert store.peek(ID) == a_call()
                 store.lease(ID).forget()
         with (
-            open_store(f"rediss://127.0.0.1:{tls_port}") as store,
+            open_store(f"rediss://127.0.0.1:{tls_port}", deadline=1.0) as store,
             pytest.raises(StoreUnavailable, match="certificate verify failed"),
         ):
             store.ping()
-        with open_store(f"rediss://127.0.0.1:{tls_port}/1?{files}") as store:
+        with RedisStore(f"rediss://127.0.0.1:{tls_port}/1?{files}", deadline=1.0, rest=0.0) as store:
             store.ping()
             server.freeze()
-            with pytest.raises(StoreUnavailable, match="no answer in time"):
-                store.ping()
+            for _ in ("with the connection", "without"):
+                began = time.monotonic()
+                with pytest.raises(StoreUnavailable, match="no answer in time"):
+                    store.ping()
+                assert time.monotonic() - began < 1.0
 
 
 @pytest.fixture
 def free_ports() -> tuple[int, int]:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
-
-
-def test_the_next_address_of_a_host_is_tried_when_one_does_not_answer(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = [(socket.AF_UNIX, 0, 0, "", path) for path in (f"{server.path}.none", server.path)]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    with open_store("redis://redis.example.com") as store:
-        store.ping()
-    found.clear()
-    with (
-        open_store("redis://redis.example.com") as store,
-        pytest.raises(StoreUnavailable, match=r"redis\.example\.com"),
-    ):
-        store.ping()

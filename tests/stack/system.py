@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 from routing.pools import dispatcher_list
 from routing.settings import Settings, make_settings
 from routing.store import StoreError, open_store
-from routing.store.address import Address
 from routing.store.redis_store import RedisStore
 from routing.targets import Target
 from rtpengine import Ping, Pool, RtpengineError
@@ -72,7 +71,7 @@ class System:
         self.kamailio = self._kamailio(ping_interval)
         self._own = [] if beside else [self.redis, *self.rtpengines.values()]
         # It rests after no failure: a test asks when it knows that Redis is back.
-        self.store: Store = RedisStore(Address.parse(redis_url), deadline=2.0, rest=0.0)
+        self.store: Store = RedisStore(redis_url, deadline=2.0, rest=0.0)
         self.media = Pool(self.settings.rtpengine.nodes)
 
     def _redis(self) -> Daemon:
@@ -204,6 +203,7 @@ class System:
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, f"it did not come true within {timeout:g} s"
+            time.sleep(0.01)
 
     @staticmethod
     def _rpc(*command: str) -> str:

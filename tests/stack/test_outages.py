@@ -6,19 +6,19 @@ There is one worker, so that a request which waits for Redis holds up every othe
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from routing.records import State
+from tests.stack.dialog import Dialog
 from tests.stack.system import System
 from tests.stack.talk import TARGET, Talk
 from tests.stack.ua import Ua
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
     from tests.stack.message import Message
 
@@ -35,23 +35,38 @@ def agent_and_system() -> Iterator[tuple[Ua, System]]:
         yield agent, system
 
 
-def redis_away(system: System, how: How) -> AbstractContextManager[None]:
+@pytest.fixture(autouse=True)
+def settled(system: System) -> None:
+    """Begin each test when the worker has found Redis again."""
+    find_redis(system)
+
+
+def find_redis(system: System) -> None:
+    """Wait until the worker asks Redis again: then it knows that there is no call for this REFER."""
+    someone = f"<sip:someone@127.0.0.1:{system.port}>"
+    nowhere = f"sip:{'0' * 16}-1@127.0.0.1:{system.port}"
+    with Ua("prober") as prober:
+        dialog = Dialog("unknown", f"{someone};tag=1", f"{someone};tag=2", nowhere, (), 1)
+
+        def found() -> bool:
+            refer = prober.request("REFER", dialog, headers={"Refer-To": someone})
+            return prober.final_reply(refer).status == 481
+
+        system.wait_until(found)
+
+
+@contextmanager
+def redis_away(system: System, how: How) -> Iterator[None]:
     """Stop or freeze Redis for a while."""
-    return system.redis.away() if how == "stopped" else system.redis.frozen()
-
-
-def final_reply(talk: Talk, refer: Message) -> Message:
-    """Take the agent's final response to its REFER, whatever it is."""
-    seen = talk.wire.wait_for(lambda m: m.destination[1] == talk.agent.port and m.branch == refer.branch and not m.is_request)
-    assert seen.status
-    return talk.agent.expect(seen.status, to=refer)
+    with system.redis.away() if how == "stopped" else system.redis.frozen():
+        yield
 
 
 def refer_until_accepted(talk: Talk) -> Message:
     """Send REFER as often as it takes the worker to try Redis again; gives the INVITE that the target got."""
 
     def accepted() -> bool:
-        return final_reply(talk, talk.refer()).status == 202
+        return talk.agent.final_reply(talk.refer()).status == 202
 
     talk.system.wait_until(accepted)
     talk.notified(100)
@@ -172,6 +187,7 @@ def test_the_agents_own_bye_after_the_transfer_harms_nobody_while_redis_is_away(
         talk.hear_target()
     talk.agent.reply(talk.agent.expect("BYE"), 481)  # what Redis knows: the agent had not hung up yet
     talk.hear_target()
+    find_redis(talk.system)
     hang_up_on_target(talk)
     talk.nothing_left()
 
@@ -200,6 +216,7 @@ def test_a_person_who_answers_while_redis_is_away_is_let_go_and_the_agent_is_tol
         talk.notified(408, final=True)
         talk.hear_each_other()
         assert talk.record.state is State.TALKING
+        find_redis(system)
         talk.hang_up()
         talk.nothing_left()
 
@@ -230,5 +247,6 @@ def test_the_log_says_what_is_wrong_with_redis(system: System, agent: Ua) -> Non
         assert f"{system.folder}/redis.sock is not available" in line
         assert "check that it runs" in line
         assert "Traceback" not in system.kamailio.log.read_text()
+        find_redis(system)
         talk.hang_up()
         talk.nothing_left()

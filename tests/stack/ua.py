@@ -32,7 +32,7 @@ from tests.stack.dialog import Dialog, uri_address
 from tests.stack.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tests.stack.message import Endpoint, Headers
 
@@ -102,10 +102,17 @@ class Ua:
 
     def expect(self, what: str | int, *, to: Message | None = None, timeout: float = 3.0) -> Message:
         """Take the oldest message that is a request `what` or a reply with status `what` (to the request `to`)."""
+        return self._take(lambda m: _is(m, what) and (to is None or _answers(m, to)), str(what), timeout)
+
+    def final_reply(self, request: Message, *, timeout: float = 3.0) -> Message:
+        """Take the final reply to a request of ours, whatever its status."""
+        return self._take(lambda m: _answers(m, request) and (m.status or 0) >= 200, "a final reply", timeout)
+
+    def _take(self, fits: Callable[[Message], bool], what: str, timeout: float) -> Message:
         deadline = time.monotonic() + timeout
         while True:
             for message in self._inbox:
-                if _is(message, what) and (to is None or _answers(message, to)):
+                if fits(message):
                     self._inbox.remove(message)
                     return message
             left = deadline - time.monotonic()

@@ -1,1 +1,1 @@
-"""The script that Kamailio loads instead of handoff's own to be profiled; alone here, since its folder gets imported."""
+"""What Kamailio loads instead of handoff's own script to be profiled; alone here, since its folder gets imported."""

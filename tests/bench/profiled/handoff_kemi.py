@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 site.addsitedir(os.environ["HANDOFF_SITE_PACKAGES"])
 
-from kemi import app  # noqa: E402 - only now can it be found
-from kemi.names import Callback  # noqa: E402
+from kemi import app  # only now can it be found
+from kemi.names import Callback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
