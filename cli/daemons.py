@@ -38,6 +38,8 @@ SHARED_MEGABYTES, PRIVATE_MEGABYTES = 512, 16
 PING_INTERVAL = 10
 """Seconds between two OPTIONS to each agent."""
 LOG_LEVELS = {"error": -1, "warning": 0, "info": 2, "debug": 3}
+DEBIANS_PYTHON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONHOME": "", "PYTHONPATH": ""}
+"""The Python in Kamailio finds its library by the first python3 of the PATH: that must not be anybody's pyenv."""
 REDIS_PATIENCE = 10.0
 """Seconds that Redis may take to write what it holds."""
 
@@ -86,7 +88,7 @@ def kamailio(settings: Settings, run_dir: Path, apology: Path | None) -> Program
     }
     for name, value in definitions.items():
         command += ["-A", f"{name}={value}"]
-    environ = {
+    environ = DEBIANS_PYTHON | {
         "HANDOFF_SETTINGS": str(run_dir / SETTINGS),
         "HANDOFF_SITE_PACKAGES": sysconfig.get_path("purelib"),
         "HANDOFF_APOLOGY": str(apology or ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import click
 from cli.output import Exit, Failed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -23,25 +25,38 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def demo(as_json: bool) -> None:
     """Run a transfer with real phones and real audio; takes about ten seconds.
 
-    It starts Redis, rtpengine, Kamailio and three SIP phones on free ports of 127.0.0.1, with all files in a temporary
-    folder. Each phone has a tone as its voice, so that the recordings tell who was heard when.
+    It starts Redis, rtpengine, Kamailio and three SIP phones at a loopback address that nothing else uses, with all
+    files in a temporary folder. Each phone has a tone as its voice, so that the recordings tell who was heard when.
 
     \b
     Exit codes: 0 all was as it should be, 1 something was not or it could not
     run, 2 wrong usage.
     """  # noqa: D301 - click wants the sign itself
-    for number in ENDINGS:
-        signal.signal(number, _interrupt)
     try:
-        as_it_should_be = _play(as_json=as_json)
+        with _interruptible():
+            as_it_should_be = _play(as_json=as_json)
     except Failed as error:
         click.echo(json.dumps({"error": str(error), "problems": []}) if as_json else f"Error: {error}", err=True)
         sys.exit(error.code)
     sys.exit(Exit.OK if as_it_should_be else Exit.FAILED)
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and the closed terminal end it as Ctrl-C does: all is stopped and removed on the way out."""
+    handlers = {number: signal.getsignal(number) for number in ENDINGS}
+    for number, handler in handlers.items():
+        if handler is not signal.SIG_IGN:  # as SIGHUP is under nohup
+            signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Leave as with Ctrl-C; all is stopped and removed on the way out, and nothing may interrupt that."""
+    """Leave, and let nothing interrupt that."""
     del number, frame
     for ending in ENDINGS:
         signal.signal(ending, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 import time
 from collections import deque
@@ -77,20 +78,20 @@ class Stage:
         sounds = self.folder / "phones"
         sounds.mkdir()
         self.phones = enter(Phones(folder=sounds))
-        self.caller = self.phones.add("caller", tone=CALLER)
-        self.agent = self.phones.add("agent", tone=AGENT, answer_after=0.2)
-        self.target = self.phones.add("target", tone=TARGET, answer_after=RING)
-        self.stack = enter(Stack(_settings(self.agent.uri), self.folder / "run", self.folder / "state", say=self._note))
+        # An address of its own: rtpengine would share ports with another one at the same address, and hear its calls.
+        address = ".".join(["127", *(str(1 + secrets.randbelow(254)) for _ in range(3))])
+        self.caller = self.phones.add("caller", tone=CALLER, address=address)
+        self.agent = self.phones.add("agent", tone=AGENT, address=address, answer_after=0.2)
+        self.target = self.phones.add("target", tone=TARGET, address=address, answer_after=RING)
+        self._host = f"{address}:{free_port('udp', address)}"
+        settings = _settings(self._host, self.agent.uri)
+        self.stack = enter(Stack(settings, self.folder / "run", self.folder / "state", say=self._note))
         self.store = enter(open_store(self.stack.settings.redis.url or "", deadline=1.0))
         target = Target.make({"name": TARGET_NAME, "endpoints": [self.target.uri]})
         self.store.put_target(target.name, target.model_dump_json().encode())
 
     def _note(self, source: str, line: str) -> None:
         self.log.append(f"{source}: {line}")
-
-    @property
-    def _host(self) -> str:
-        return f"127.0.0.1:{self.stack.ports['udp']}"
 
     def messages(self, began: float) -> tuple[Message, ...]:
         """Give the SIP messages of the calls since `began`; the OPTIONS that handoff asks its agents with are none."""
@@ -156,11 +157,12 @@ def _heard(call: PhoneCall, shortest: float) -> list[Sound]:
     return sounds[voiced[0] : voiced[-1] + 1] if voiced else []
 
 
-def _settings(agent: str) -> Settings:
+def _settings(host: str, agent: str) -> Settings:
     return make_settings(
         {
             "node": {"id": "demo", "workers": 2},
-            "sip": {"listen": [f"udp:127.0.0.1:{free_port()}", f"tcp:127.0.0.1:{free_port('tcp')}"]},
+            "sip": {"listen": [f"udp:{host}"]},
+            "rtpengine": {"interface": host.partition(":")[0]},
             "metrics": {"listen": f"127.0.0.1:{free_port('tcp')}"},
             "pools": [{"name": "agents", "numbers": ["*"], "agents": [{"uri": agent}]}],
         }

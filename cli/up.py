@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import queue
+import select
 import signal
 import sys
 import threading
@@ -26,25 +26,27 @@ class StopAsked(BaseException):
 
 
 class Signals:
-    """Ctrl-C, SIGTERM and the closed terminal, as something that can be waited for."""
+    """Ctrl-C, SIGTERM and the closed terminal, as something that can be waited for.
+
+    They come through a pipe: the kernel may hand a signal to any thread, and then the main one would not wake up.
+    """
 
     def __init__(self) -> None:
-        self._seen: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put is safe in a signal handler
+        self._pipe, end = os.pipe()
+        os.set_blocking(end, False)
+        signal.set_wakeup_fd(end, warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                signal.signal(number, lambda seen, _: self._seen.put(seen))
+                signal.signal(number, lambda *_: None)
 
     def wait(self) -> None:
         """Wait for the first of them."""
-        self._seen.get()
+        select.select([self._pipe], [], [])
 
     def pause(self, seconds: float) -> None:
         """Wait that long; raise StopAsked as soon as one of them comes."""
-        try:
-            self._seen.get(timeout=seconds)
-        except queue.Empty:
-            return
-        raise StopAsked
+        if select.select([self._pipe], [], [], seconds)[0]:
+            raise StopAsked
 
 
 class Console:

@@ -178,20 +178,25 @@ class Dialogs:
                 KSR.warn(f"call={call.id} offer of the {party}: {error.text}\n")
                 self._settle(call.id, ev.OfferRejected(party))
                 raise SipError(500, "The media server did not take the offer") from error
-        self._rewrite(action.dialog, action.cseq, call, method)
-        self._expect_reply(call.id, party)
+        rewritten = self._rewrite(action.dialog, action.cseq, call, method)
+        if rewritten or method in OFFERS:
+            self._expect_reply(call.id, party)
         if method in OFFERS:
             KSR.tm.t_on_failure(Callback.DIALOG_FAILURE)
         _send_on(method)
 
-    def _rewrite(self, dialog: Dialog, cseq: int, call: Call, method: str) -> None:
-        """Make the request at hand one of another dialog; within the same one only the CSeq may differ."""
+    def _rewrite(self, dialog: Dialog, cseq: int, call: Call, method: str) -> bool:
+        """Make the request at hand one of another dialog; within the same one only the CSeq may differ.
+
+        Gives whether anything was changed, which then must be undone in the response.
+        """
         if dialog.call_id == sip_call_id():
             KSR.rr.loose_route()
-            if str(cseq) != text("$cs"):
-                KSR.hdr.remove("CSeq")
-                KSR.hdr.append(f"CSeq: {cseq} {method}\r\n")
-            return
+            if str(cseq) == text("$cs"):
+                return False
+            KSR.hdr.remove("CSeq")
+            KSR.hdr.append(f"CSeq: {cseq} {method}\r\n")
+            return True
         for name in STITCHED:
             KSR.hdr.remove(name)
         leg = call.leg.number if call.leg and dialog is not call.caller and dialog.call_id == call.leg.call_id else 0
@@ -209,15 +214,17 @@ class Dialogs:
             KSR.pv.sets("$du", uri_of(dialog.routes[0]))
         else:
             KSR.pv.unset("$du")
+        return True
 
     def _acknowledge(self, sender: Sender | None) -> None:
         """Pass an ACK on: the first one as it is, later ones with the CSeq that their INVITE got."""
+        if KSR.tm.t_check_trans() == 0:
+            return  # of a refusal: it goes no further (RFC 3261 section 17.1.1.3)
         sdp = body()
-        if sender is None or (sender.mark and not sdp and text("$cs") == str(sender.mark.cseq)):
+        from_caller = sender is None or sender.party is Party.CALLER
+        if sender is None or (sender.mark and from_caller and not sdp and text("$cs") == str(sender.mark.cseq)):
             if done(KSR.rr.loose_route()):
                 _send_on("ACK")
-            else:
-                KSR.tm.t_check_trans()  # the ACK of a response that we made ourselves
             return
         try:
             call = self._context.store.peek(sender.call_id)
@@ -225,14 +232,14 @@ class Dialogs:
             if done(KSR.rr.loose_route()):
                 _send_on("ACK")
             return
-        peer = call.peer(sender.party)
-        dialog = call.dialog(peer) if peer else None
-        if peer is None or dialog is None or dialog.invite_cseq is None or text("$cs") != str(dialog.invite_cseq[0]):
-            return
-        if sdp:
-            self._late_answer(call, sender.party, peer, sdp)
-        self._rewrite(dialog, dialog.invite_cseq[1], call, "ACK")
-        _send_on("ACK")
+        for peer in (Party.TARGET, Party.AGENT) if from_caller else (Party.CALLER,):
+            dialog = call.dialog(peer)  # who was sent the INVITE may have been replaced meanwhile
+            if dialog and dialog.invite_cseq and text("$cs") == str(dialog.invite_cseq[0]):
+                if sdp:
+                    self._late_answer(call, sender.party, peer, sdp)
+                self._rewrite(dialog, dialog.invite_cseq[1], call, "ACK")
+                _send_on("ACK")
+                return
 
     def _late_answer(self, call: Call, party: Party, peer: Party, sdp: str) -> None:
         """Take the answer that an ACK brings to the offer in the 2xx (RFC 3264 section 4, RFC 3261 section 13.2.1)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter, Histogram
 
@@ -20,6 +20,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """Register them; each worker's values are in files of its own."""
+        self._children: dict[tuple[object, ...], Any] = {}
         self._transfers = Counter("handoff_transfers", "Finished transfers.", ["mode", "outcome"])
         self._to_invite = Histogram(
             "handoff_refer_to_invite_seconds", "From REFER or command to the INVITE at the target.", buckets=FAST
@@ -37,9 +38,17 @@ class Metrics:
             "handoff_rtpengine_seconds", "Requests to rtpengine.", ["node", "command", "outcome"], buckets=FAST
         )
 
+    def _of(self, metric: Counter | Histogram, *labels: str) -> Any:
+        """Find the child of a metric; remembered, since prometheus-client takes as long to find it as to count."""
+        key = (metric, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
+
     def transfer(self, transfer: Transfer) -> None:
         """Count a finished transfer."""
-        self._transfers.labels(transfer.mode, transfer.outcome or Outcome.INTERNAL).inc()
+        self._of(self._transfers, transfer.mode, transfer.outcome or Outcome.INTERNAL).inc()
         if transfer.answered_at and transfer.ended_at:
             self._ringing.observe(transfer.answered_at - (transfer.invited_at or transfer.requested_at))
             self._to_bridge.observe(max(0.0, transfer.ended_at - transfer.answered_at))
@@ -51,27 +60,27 @@ class Metrics:
 
     def call(self, pool: str) -> None:
         """Count an answered call."""
-        self._calls.labels(pool).inc()
+        self._of(self._calls, pool).inc()
 
     def request(self, method: str) -> None:
         """Count a request received; methods that are not SIP's own count as one."""
-        self._requests.labels(method if method in _METHODS else "other").inc()
+        self._of(self._requests, method if method in _METHODS else "other").inc()
 
     def reply(self, status: int) -> None:
         """Count a response received."""
-        self._replies.labels(f"{status // 100}xx").inc()
+        self._of(self._replies, f"{status // 100}xx").inc()
 
     def answer(self, status: int) -> None:
         """Count an error response of our own."""
-        self._answers.labels(str(status)).inc()
+        self._of(self._answers, str(status)).inc()
 
     def redis(self, operation: str, seconds: float, outcome: str) -> None:
         """Note a request to Redis."""
-        self._redis.labels(operation, outcome).observe(seconds)
+        self._of(self._redis, operation, outcome).observe(seconds)
 
     def rtpengine(self, node: str, command: str, seconds: float, outcome: str) -> None:
         """Note a request to rtpengine."""
-        self._rtpengine.labels(node, command, outcome).observe(seconds)
+        self._of(self._rtpengine, node, command, outcome).observe(seconds)
 
 
 _METHODS = frozenset(

@@ -38,9 +38,9 @@ class Server:
         except (RedisError, TypeError, ValueError):
             # The cause may hold a part of the password.
             raise ValueError(f"it is no address of a Redis server: {_FORMS}") from None
-        steps = (issubclass(self._kind, SSLConnection), "password" in self._options, "db" in self._options)
-        self._steps = 1 + sum(steps)
-        """How often one waits for Redis until it is connected: for the socket, TLS, the login, and the database."""
+        more = (issubclass(self._kind, SSLConnection), "password" in self._options, "db" in self._options)
+        self._steps = 1 + sum(more)
+        """How often connecting waits for Redis: for the socket, and maybe for TLS, the login and the database."""
 
     def __str__(self) -> str:
         names = dict(self._connection.repr_pieces())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import contextmanager
 from statistics import median
 from typing import TYPE_CHECKING
@@ -30,11 +31,15 @@ _CALL = re.compile(r";h=([0-9a-f]{16})\.")  # what handoff's Record-Route says o
 
 @contextmanager
 def running() -> Iterator[tuple[System, Ports]]:
-    """Run the whole stack with one agent and one target."""
+    """Run the whole stack with one agent and one target; a failure tells what Kamailio complained of, too."""
     ports = Ports()
     with System(ports.agent_uri) as system:
         system.add_target(TARGET, ports.target_uri)
-        yield system, ports
+        try:
+            yield system, ports
+        except AssertionError as error:
+            log = [line for line in system.kamailio.log.read_text().splitlines() if "INFO:" not in line]
+            raise type(error)("\n".join([str(error)[:2000], "--- Kamailio", *log[-20:]])) from error
 
 
 def plain_cpu(quick: bool) -> list[Result]:
@@ -79,24 +84,31 @@ def refer_to_invite(quick: bool) -> list[Result]:
 
 
 def throughput(quick: bool) -> list[Result]:
-    """Find the highest rate at which no call fails, by halving the range; each rate gets a fresh stack."""
+    """Find the highest rate at which no call fails, by halving the range; each rate gets a fresh stack.
+
+    A rate has two tries: a machine that stands still for a moment says nothing of handoff.
+    """
     seconds = 10 if quick else 30
-    tried: dict[int, str] = {}
+    tried: dict[int, list[str]] = {}
 
     def holds(rate: int) -> bool:
-        with running() as (system, ports):
-            try:
-                with transfers(system.proxy, ports, calls=rate * seconds, rate=rate):
-                    pass
-            except SippError as error:
-                tried[rate] = str(error).splitlines()[0]
-            else:
-                tried[rate] = "no failure"
-        return tried[rate] == "no failure"
+        results = tried.setdefault(rate, [])
+        while len(results) < 2 and "no failure" not in results:
+            results.append(_failure(rate, seconds))
+        return "no failure" in results
 
     best = _highest(holds, HIGHEST // STEP) * STEP
     what = f"calls with a blind transfer per second, {seconds} s without failure"
     return [Result(what, best, 250, "/s", at_least=True, details={"tried": tried})]
+
+
+def _failure(rate: int, seconds: int) -> str:
+    try:
+        with running() as (system, ports), transfers(system.proxy, ports, calls=rate * seconds, rate=rate):
+            pass
+    except SippError as error:
+        return str(error).splitlines()[0]
+    return "no failure"
 
 
 def _highest(holds: Callable[[int], bool], steps: int) -> int:
@@ -128,17 +140,18 @@ def transfer_cpu(quick: bool) -> list[Result]:
 
 def transfer_memory(quick: bool) -> list[Result]:
     """Measure what all daemons hold per call that was handed over and goes on."""
-    calls, rate = (100, 20) if quick else (500, 25)
+    calls, rate = (200, 25) if quick else (500, 25)
     settle = 8  # tm keeps a transaction for five seconds after its end
     with running() as (system, ports):
-        with transfers(system.proxy, ports, calls=100, rate=rate):
-            pass  # each worker has loaded what it needs, and Python's memory has grown to its usual size
-        system.wait_until(lambda: system.transactions() == 0, timeout=settle)
+        for _ in range(2):  # each worker loads what it needs, and Python's memory grows to its usual size
+            with transfers(system.proxy, ports, calls=100, rate=rate):
+                pass
+        _wait_until(lambda: system.transactions() == 0, settle)
         before = memory(system)
-        hold = 1000 * (round(calls / rate) + 2 * settle)
+        hold = 1000 * (calls // rate + 2 * settle)
         with transfers(system.proxy, ports, calls=calls, rate=rate, caller_ms=hold):
-            system.wait_until(lambda: _handed_over(system) == calls, timeout=calls / rate + settle)
-            system.wait_until(lambda: system.transactions() == 0, timeout=settle)
+            _wait_until(lambda: _handed_over(system) == calls, calls / rate + settle)
+            _wait_until(lambda: system.transactions() == 0, settle)
             after = memory(system)
     each = {name: (after[name] - before[name]) / calls / 1000 for name in before}
     details = {"calls": calls, **{f"{name}_kB": round(size, 1) for name, size in each.items()}}
@@ -147,3 +160,11 @@ def transfer_memory(quick: bool) -> list[Result]:
 
 def _handed_over(system: System) -> int:
     return sum(call.state is State.CONNECTED for call in system.calls())
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Ask seldom, since asking costs the daemons time too."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not all calls were handed over, or ended, within {seconds:g} s"
+        time.sleep(0.5)

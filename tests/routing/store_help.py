@@ -60,7 +60,7 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
 
     def ask(self, *command: str | bytes | int) -> Any:
-        return self._client.execute_command(*command)
+        return self._client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     def __enter__(self) -> Self:
         return self

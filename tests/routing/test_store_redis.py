@@ -15,6 +15,7 @@ import pytest
 from routing.store import RedisStore, StoreUnavailable, open_store
 from routing.store.layout import keys
 from routing.store.server import Server
+from tests.routing.conftest import PATIENCE
 from tests.routing.store_help import RedisServer, a_call, a_transfer, ringing, until_it_works
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def store(server: RedisServer) -> Iterator[RedisStore]:
-    with RedisStore(server.url, lease_ttl=TTL) as opened:
+    with RedisStore(server.url, deadline=PATIENCE, lease_ttl=TTL) as opened:
         yield opened
 
 
@@ -98,7 +99,10 @@ def test_the_keys_of_one_call_share_a_slot_and_the_scripts_run_on_a_cluster(
     tmp_path: Path, free_ports: tuple[int, int]
 ) -> None:
     ports = ["--port", str(free_ports[0]), "--cluster-port", str(free_ports[1]), "--bind", "127.0.0.1"]
-    with RedisServer(tmp_path, *ports, "--cluster-enabled", "yes") as server, open_store(server.url) as store:
+    with (
+        RedisServer(tmp_path, *ports, "--cluster-enabled", "yes") as server,
+        open_store(server.url, deadline=PATIENCE) as store,
+    ):
         for number in range(100):
             assert len({server.ask("CLUSTER", "KEYSLOT", key) for key in keys(f"{number:016x}")}) == 1
         assert len({server.ask("CLUSTER", "KEYSLOT", keys(f"{number:016x}")[2]) for number in range(100)}) == 16
@@ -208,10 +212,10 @@ def test_no_more_than_a_hundred_due_calls_of_a_shard_come_at_once(server: RedisS
 
 def test_the_database_and_the_password_of_the_url_are_used(tmp_path: Path) -> None:
     with RedisServer(tmp_path, "--requirepass", "s3cret") as server:
-        with open_store(f"unix://:s3cret@{server.path}?db=3") as store:
+        with open_store(f"unix://:s3cret@{server.path}?db=3", deadline=PATIENCE) as store:
             store.put_target("support", b"{}")
             assert store._run("test", ("DBSIZE",), ("SELECT", 0), ("DBSIZE",)) == [1, b"OK", 0]
-        with open_store(f"unix://:wrong@{server.path}") as store:
+        with open_store(f"unix://:wrong@{server.path}", deadline=PATIENCE) as store:
             with pytest.raises(StoreUnavailable, match="invalid username-password pair") as caught:
                 store.ping()
             assert "wrong@" not in caught.value.text
@@ -263,12 +267,12 @@ def test_tcp_and_tls_work_and_a_stranger_is_refused(tmp_path: Path, free_ports: 
     files = f"ssl_ca_certs={certificate}&ssl_certfile={certificate}&ssl_keyfile={key}"
     with RedisServer(tmp_path, *options) as server:
         for url in (f"redis://127.0.0.1:{port}/1", f"rediss://127.0.0.1:{tls_port}/1?{files}"):
-            with open_store(url, deadline=1.0) as store:
+            with open_store(url, deadline=PATIENCE) as store:
                 store.create(a_call())
                 assert store.peek(ID) == a_call()
                 store.lease(ID).forget()
         with (
-            open_store(f"rediss://127.0.0.1:{tls_port}", deadline=1.0) as store,
+            open_store(f"rediss://127.0.0.1:{tls_port}", deadline=PATIENCE) as store,
             pytest.raises(StoreUnavailable, match="certificate verify failed"),
         ):
             store.ping()

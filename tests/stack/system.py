@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 NODE = "node1"
+MEDIA_ADDRESS = ".".join(["127", *(str(random.randint(1, 254)) for _ in range(3))])
+"""Of this test run alone: two rtpengines at one address would share ports, and hear one another's calls."""
 
 
 class System:
@@ -91,8 +94,9 @@ class System:
     def _rtpengine(self, name: str) -> Daemon:
         address = self.settings.rtpengine.nodes[name]
         command = ["rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--table=-1"]
-        command += ["--interface=127.0.0.1", f"--listen-ng={address}", "--port-min=30000", "--port-max=39999"]
-        command += [f"--timeout={round(self.settings.media.timeout)}", "--delete-delay=0", "--log-level=6"]
+        command += [f"--interface={MEDIA_ADDRESS}", f"--listen-ng={address}", "--port-min=30000", "--port-max=39999"]
+        silence = round(self.settings.media.timeout)
+        command += [f"--timeout={silence}", f"--offer-timeout={silence}", "--delete-delay=0", "--log-level=6"]
         return Daemon(command, self.folder / f"{name}.log", lambda: self._rtpengine_answers(name))
 
     def _rtpengine_answers(self, name: str) -> bool:

@@ -73,6 +73,8 @@ class Talk:
 
     def connect(self) -> None:
         """Make the call; again, when the one before has ended."""
+        for voice in (self.caller_voice, self.agent_voice, self.target_voice):
+            voice.hush()  # rtpengine may give the ports of the last call to this one
         uri = f"sip:{self._number}@127.0.0.1:{self.system.port}"
         invite = self.caller.invite(uri, sdp=self.caller_voice.sdp("PCMU", "PCMA"), headers=self._invited)
         self.incoming = self.agent.expect("INVITE")
