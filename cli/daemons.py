@@ -45,8 +45,10 @@ REDIS_PATIENCE = 10.0
 
 KAMAILIO_LINE = re.compile(r"\s*\d+\(\d+\) (?P<level>[A-Z]+): ")
 OUR_LINE = re.compile(r"<core> \[core/kemi\.c:\d+\]: sr_kemi_core_\w+\(\): ")
+# What its workers repeat without end in the moment between their leader's death and their own.
+ORPHANS_LINE = re.compile(r"receive_fd\(\): EOF on|handle_io\(\): 0 bytes read")
 REDIS_CHATTER = re.compile(
-    r"oO0OoO0OoO0Oo|just started|Configuration loaded|scheduling shutdown|User requested shutdown"
+    r"oO0OoO0OoO0Oo|just started|Server initialized|Configuration loaded|scheduling shutdown|User requested shutdown"
     r"|Removing the unix socket|Redis is now ready to exit"
 )
 
@@ -115,7 +117,7 @@ class KamailioLog:
         """Give the line as the operator sees it, or "" for none."""
         if found := KAMAILIO_LINE.match(line):
             chatter = found["level"] in {"INFO", "NOTICE"} and not OUR_LINE.search(line)
-            self._shows = self._debug or not chatter
+            self._shows = self._debug or not (chatter or ORPHANS_LINE.search(line))
         # A line without a head goes on with the one before, as those of a traceback do.
         return OUR_LINE.sub("", line).strip() if self._shows else ""
 

@@ -35,13 +35,14 @@ PROBE_PAUSE = 0.05
 DEATHS, WITHIN = 5, 10.0
 """A daemon that dies so often within so many seconds at start is given up."""
 SPEAK_SECONDS = 10.0
+SHOWN_LINES = 15
 
 
 class StackError(Exception):
     """A daemon could not be started; `lines` are the last of its log."""
 
     def __init__(self, text: str, lines: list[str]) -> None:
-        super().__init__("\n".join([text, *(f"  {line}" for line in lines)]))
+        super().__init__("\n".join([text, *(f"  {line}" for line in lines[-SHOWN_LINES:])]))
         self.lines = lines
 
 

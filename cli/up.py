@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import select
 import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Self
 
 import click
 
@@ -19,6 +22,9 @@ from cli.stack import Stack, StackError
 from routing.settings import DEFAULT_PATH, Settings, SettingsError, load_settings
 
 WIDTH = len("rtpengine")
+KEPT_LINES = 10_000
+LAST_LINES_SECONDS = 2.0
+"""How long the end waits for a terminal that does not take the last lines."""
 
 
 class StopAsked(BaseException):
@@ -50,20 +56,35 @@ class Signals:
 
 
 class Console:
-    """Writes lines to stdout, each with its source before it; several threads may."""
+    """Writes lines to stdout, each with its source before it; a context manager.
+
+    `say` never waits, so that a terminal that is held (Ctrl-S) holds up neither calls nor the end: what it does not
+    take is left out.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lines: queue.Queue[str | None] = queue.Queue(KEPT_LINES)
+        self._writer = threading.Thread(target=self._write, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._writer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(None)
+            self._writer.join(LAST_LINES_SECONDS)
 
     def say(self, source: str, line: str) -> None:
-        """Write a line; nothing happens when nobody reads any more, since calls go on."""
-        text = f"{source:{WIDTH}} | {line}\n" if source else f"{line}\n"
-        with self._lock:
-            try:
-                sys.stdout.write(text)
+        """Write a line, soon."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(f"{source:{WIDTH}} | {line}\n" if source else f"{line}\n")
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            with contextlib.suppress(OSError):  # nobody reads any more; calls go on
+                sys.stdout.write(line)
                 sys.stdout.flush()
-            except OSError:
-                return
 
 
 @click.command()
@@ -90,15 +111,18 @@ def up(config: Path | None, run_dir: Path | None, state_dir: Path | None) -> Non
     Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 could not start or run,
     2 wrong usage or configuration.
     """
-    signals, console = Signals(), Console()
-    settings = _settings(config)
-    stack = Stack(
-        settings,
-        run_dir or usual_run_dir(os.environ),
-        state_dir or usual_state_dir(os.environ),
-        say=console.say,
-        pause=signals.pause,
-    )
+    settings, signals = _settings(config), Signals()
+    try:
+        with Console() as console:
+            run = run_dir or usual_run_dir(os.environ)
+            state = state_dir or usual_state_dir(os.environ)
+            _run(Stack(settings, run, state, say=console.say, pause=signals.pause), signals, console)
+    except (UnfitError, StackError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(Exit.FAILED)
+
+
+def _run(stack: Stack, signals: Signals, console: Console) -> None:
     try:
         with stack:
             for part, places in stack.describe():
@@ -108,9 +132,6 @@ def up(config: Path | None, run_dir: Path | None, state_dir: Path | None) -> Non
             console.say("", "stopping")
     except StopAsked:
         console.say("", "stopped before it was ready")
-    except (UnfitError, StackError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(Exit.FAILED)
     else:
         console.say("", "stopped")
 

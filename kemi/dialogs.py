@@ -19,6 +19,7 @@ from kemi.message import (
     body,
     done,
     header,
+    name_call,
     reply,
     set_sdp,
     sip_call_id,
@@ -96,10 +97,8 @@ class Dialogs:
                 _check_dialog(call, sender)
             return find(call)
 
-        performer = self._context.performer
-        performer.answering = lambda action, call: self._answer(action, call, sender.party, method)
         try:
-            self._context.engine.handle(sender.call_id, checked, hang_up=method == "BYE")
+            self._apply(sender, method, checked)
         except IllegalEventError as error:
             raise SipError(481, "Call/Transaction Does Not Exist") from error
         except CallUnknown:
@@ -109,6 +108,15 @@ class Dialogs:
         except (StoreError, BadRecordError) as error:
             KSR.warn(f"call={sender.call_id} {method}: {error.text}\n")
             self._without_store(sender, method, error)
+
+    def _apply(self, sender: Sender, method: str, find: Finding) -> None:
+        performer = self._context.performer
+        performer.answering = lambda action, call: self._answer(action, call, sender.party, method)
+        try:
+            if method == "BYE":
+                self._context.engine.hang_up(sender.call_id, find, lambda: self._pass_on(sender, method))
+            else:
+                self._context.engine.handle(sender.call_id, find)
         finally:
             performer.answering = None
 
@@ -324,9 +332,8 @@ class Dialogs:
     def refresh_failed(self) -> None:
         """End a call whose caller no longer knows of it; any other refusal is left to the next refresh."""
         status = KSR.tm.t_get_status_code()
-        call_id = text("$avp(call)")
         if status in {408, 481}:
-            self._settle(call_id, ev.PartyLost(Party.CALLER, f"session refresh answered {status}"))
+            self._settle(name_call(sip_call_id()), ev.PartyLost(Party.CALLER, f"session refresh answered {status}"))
 
     def _settle(self, call_id: str, event: ev.Event) -> None:
         try:

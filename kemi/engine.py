@@ -45,34 +45,49 @@ class Engine:
         self._performer = performer
         self._observe = observe
 
-    def handle(self, call_id: str, find: Finding, *, hang_up: bool = False) -> Call:
+    def hang_up(self, call_id: str, find: Finding, relay: Callable[[], None]) -> None:
+        """Apply a BYE, which ends a plain call within the one round trip that loads it.
+
+        Where nothing had happened to the call, nothing of it need be known either: then `relay` alone is called.
+        Raises what `handle` raises.
+        """
+        with self._store.lease(call_id, forget_if_plain=True) as lease:
+            outcome = None if lease.forgotten and lease.fresh else self._apply(lease, find)
+        if outcome:
+            self._perform(*outcome)
+        else:
+            relay()
+
+    def handle(self, call_id: str, find: Finding) -> Call:
         """Apply an event and do what follows; gives the call as it then is.
 
-        `hang_up` says that the event is a BYE, which ends a plain call within the one round trip that loads it.
         Raises StoreError (unknown call, store away, busy), BadRecordError, IllegalEventError, or what `find` raises:
         then nothing was done.
         """
-        call, actions = self._apply(call_id, find, hang_up)
+        with self._store.lease(call_id) as lease:
+            call, actions = self._apply(lease, find)
+        return self._perform(call, actions)
+
+    def _perform(self, call: Call, actions: Sequence[do.Action]) -> Call:
         follow = [self._performer.perform(action, call) for action in actions]
         for event in follow:
             if event is not None:
-                call = self.handle(call_id, lambda _, event=event: event)  # type: ignore[misc]
+                call = self.handle(call.id, lambda _, event=event: event)  # type: ignore[misc]
         return call
 
-    def _apply(self, call_id: str, find: Finding, hang_up: bool) -> tuple[Call, Sequence[do.Action]]:
-        with self._store.lease(call_id, forget_if_plain=hang_up) as lease:
-            over = False
-            try:
-                event = find(lease.call)
-                call, actions = lease.call, cast("Sequence[do.Action]", ())
-                while event is not None:
-                    call, actions, over = self._step(lease, call, event)
-                    bridge = next((action for action in actions if isinstance(action, do.BridgeMedia)), None)
-                    event = self._media.bridge(call, bridge.leg) if bridge else None
-                return call, actions
-            finally:
-                if lease.forgotten and not over:
-                    self._store.create(lease.call)  # a BYE that ended nothing, such as one that crossed ours
+    def _apply(self, lease: Lease, find: Finding) -> tuple[Call, Sequence[do.Action]]:
+        over = False
+        try:
+            event = find(lease.call)
+            call, actions = lease.call, cast("Sequence[do.Action]", ())
+            while event is not None:
+                call, actions, over = self._step(lease, call, event)
+                bridge = next((action for action in actions if isinstance(action, do.BridgeMedia)), None)
+                event = self._media.bridge(call, bridge.leg) if bridge else None
+            return call, actions
+        finally:
+            if lease.forgotten and not over:
+                self._store.create(lease.call)  # a BYE that ended nothing, such as one that crossed ours
 
     def _step(self, lease: Lease, before: Call, event: Event) -> tuple[Call, Sequence[do.Action], bool]:
         """Apply one event and save; True when that was the end of the call."""

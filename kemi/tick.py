@@ -36,15 +36,23 @@ class Timer:
         self._context = context
         self._node = context.settings.node.id
         self._next_beat = 0.0
+        self._away = False
+        self._complaints: dict[str, str] = {}
 
     def tick(self) -> None:
-        """Handle what is due. While the store is away nothing is: it says so once in its own metrics and health."""
+        """Handle what is due; while the store is away nothing is, and the log says so once."""
         now = time.time()
         try:
             self._beat(now)
             tick = self._context.store.tick(now, self._node)
-        except StoreError:
+        except StoreError as error:
+            if not self._away:
+                KSR.err(f"no deadlines are met, no commands taken and no calls transferred now: {error.text}\n")
+            self._away = True
             return
+        if self._away:
+            KSR.warn("Redis is back\n")
+            self._away = False
         for call_id in tick.due:
             self._expire(call_id)
         for command in tick.commands:
@@ -65,9 +73,15 @@ class Timer:
         try:
             self._context.engine.handle(call_id, find)
         except CallUnknown:
-            return  # it ended meanwhile
+            self._complaints.pop(call_id, None)  # it ended meanwhile
         except (StoreError, BadRecordError, IllegalEventError) as error:
-            KSR.warn(f"call={call_id} deadline: {error.text}\n")
+            self._complain(call_id, error.text)
+
+    def _complain(self, call_id: str, words: str) -> None:
+        """Log what is wrong with a call once: one that stays wrong is looked at each second."""
+        if self._complaints.get(call_id) != words:
+            self._complaints[call_id] = words
+            KSR.warn(f"call={call_id} deadline: {words}\n")
 
     def _obey(self, command: dict[str, Any]) -> None:
         """Do one command and leave the answer for whoever gave it."""

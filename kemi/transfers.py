@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import KSR
+
 from kemi.message import SipError
 from routing.records import Call, Subscription, Transfer
 from routing.targets import Target, TargetError
@@ -45,6 +47,7 @@ class Transfers:
         try:
             return Target.from_json(data) if data is not None else None
         except TargetError as error:
+            KSR.err(f"target={_plain(name)}: {_plain(' '.join(str(error).split()), 500)}\n")
             raise SipError(500, f"Target {_plain(name)} cannot be read") from error
 
     def plan(
@@ -74,6 +77,6 @@ class Transfers:
         )
 
 
-def _plain(words: str) -> str:
-    """Make text fit for a reason phrase: printable ASCII on one line."""
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in words)[:120]
+def _plain(words: str, length: int = 120) -> str:
+    """Make text fit for a reason phrase or the log: printable ASCII on one line, of this length at most."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in words)[:length]

@@ -217,6 +217,11 @@ class Call(Record):
         return self.state in {State.TALKING, State.CONNECTED}
 
     @property
+    def fresh(self) -> bool:
+        """Whether nothing has happened to it since the agent answered: then nobody need read it to end it."""
+        return self.state is State.TALKING and not self.legs_made
+
+    @property
     def next_deadline(self) -> float | None:
         """The earliest time at which the call wants to be looked at."""
         return min(self.deadlines.values(), default=None)

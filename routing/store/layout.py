@@ -1,8 +1,8 @@
 """How keys are named and what a record looks like in the store.
 
-All keys of one call carry the same hash tag, so that a script touches one slot of a Redis Cluster. A record is
-`P` (plain: the first BYE ends it) or `T`, the node that owns the call, a newline, and the call as JSON: scripts can
-tell what they need without reading JSON.
+All keys of one call carry the same hash tag, so that a script touches one slot of a Redis Cluster. A record is `F`
+(fresh: the first BYE ends it), `P` (plain: a BYE ends it) or `T`, the node that owns the call, a newline, and the call
+as JSON: scripts can tell what they need without reading JSON.
 """
 
 from __future__ import annotations
@@ -62,18 +62,24 @@ def node_key(node: str) -> str:
 
 def pack(call: Call) -> bytes:
     """Write a call as it is stored."""
-    return b"%c%b\n%b" % (b"P" if call.plain else b"T", call.node.encode(), encode(call))
+    kind = b"F" if call.fresh else b"P" if call.plain else b"T"
+    return b"%c%b\n%b" % (kind, call.node.encode(), encode(call))
 
 
 def is_plain(data: bytes) -> bool:
-    """Tell from a stored record whether the first BYE ends the call."""
-    return data[:1] == b"P"
+    """Tell from a stored record whether a BYE simply ends the call."""
+    return data[:1] in {b"F", b"P"}
+
+
+def is_fresh(data: bytes) -> bool:
+    """Tell from a stored record whether nothing has happened to the call since it was answered."""
+    return data[:1] == b"F"
 
 
 def unpack(call_id: str, data: bytes) -> Call:
     """Read a stored call; raises BadRecordError."""
     head, newline, body = data.partition(b"\n")
-    if not newline or head[:1] not in {b"P", b"T"}:
+    if not newline or head[:1] not in {b"F", b"P", b"T"}:
         raise BadRecordError(call_id, "it does not begin with the kind and the node")
     return decode(call_id, body)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from routing.records import BadRecordError
 from routing.store.errors import CallBusy, CallUnknown, LeaseLost, StoreUnavailable
-from routing.store.layout import is_plain, unpack
+from routing.store.layout import is_fresh, is_plain, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,16 +61,27 @@ class Lease:
     As a context manager it releases what is still held at the end, so that nobody waits for an event that failed.
     """
 
-    __slots__ = ("_held", "_keeper", "_owner", "call", "forgotten", "token")
+    __slots__ = ("_call", "_held", "_keeper", "_owner", "forgotten", "fresh", "read", "token")
 
-    def __init__(self, keeper: Keeper, call: Call, token: str, *, forgotten: bool) -> None:
-        self.call = call
+    def __init__(self, keeper: Keeper, read: Callable[[], Call], token: str, *, forgotten: bool, fresh: bool) -> None:
         self.token = token
         self.forgotten = forgotten
         """The call was plain and is deleted already: nothing is left to save."""
+        self.fresh = fresh
+        """Nothing had happened to the call since it was answered."""
+        self.read = read
         self._keeper = keeper
-        self._owner = call.node
+        self._call: Call | None = None
+        self._owner = ""
         self._held = not forgotten
+
+    @property
+    def call(self) -> Call:
+        """The call; read when it is first asked for, since not everyone needs to. Raises BadRecordError."""
+        if self._call is None:
+            self._call = self.read()
+            self._owner = self._call.node
+        return self._call
 
     def save(self, call: Call, *, keep: bool = False, finished: tuple[Transfer, ...] = ()) -> None:
         """Write the call with its deadline, log what finished, and give the lease up unless it is to `keep`.
@@ -81,7 +92,7 @@ class Lease:
         if not self._keeper.write(self.token, self._owner, call, keep=keep, finished=finished):
             self._held = False
             raise LeaseLost(call.id)
-        self.call = call
+        self._call = call
         self._owner = call.node
         self._held = keep
 
@@ -95,8 +106,13 @@ class Lease:
     def release(self) -> None:
         """Give the lease up and change nothing; does nothing when it is not held any more."""
         if self._held:
+            self.abandon(self.call.id)
+
+    def abandon(self, call_id: str) -> None:
+        """Give the lease up of a call that may be unreadable."""
+        if self._held:
             self._held = False
-            self._keeper.unlock(self.token, self.call.id)
+            self._keeper.unlock(self.token, call_id)
 
     def _must_hold(self) -> None:
         if not self._held:
@@ -136,11 +152,13 @@ def take(
             data = keeper.acquire(call_id, token, forget_if_plain=forget_if_plain)
     if data is None:
         raise CallUnknown(call_id)
-    forgotten = forget_if_plain and is_plain(data)
-    try:
-        call = unpack(call_id, data)
-    except BadRecordError:
-        if not forgotten:
-            keeper.unlock(token, call_id)
-        raise
-    return Lease(keeper, call, token, forgotten=forgotten)
+    record = data
+    forgotten = forget_if_plain and is_plain(record)
+    lease = Lease(keeper, lambda: unpack(call_id, record), token, forgotten=forgotten, fresh=is_fresh(record))
+    if not (forgotten and lease.fresh):
+        try:
+            _ = lease.call
+        except BadRecordError:
+            lease.abandon(call_id)
+            raise
+    return lease

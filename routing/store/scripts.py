@@ -37,7 +37,7 @@ local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[1] then return 0 end
 local record = redis.call('GET', KEYS[1])
 if not record then return false end
-if ARGV[4] == '1' and string.sub(record, 1, 1) == 'P' then
+if ARGV[4] == '1' and string.sub(record, 1, 1) ~= 'T' then
   local head_end = string.find(record, '\\n', 1, true) or 1
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('ZREM', KEYS[3], ARGV[3] .. '@' .. string.sub(record, 2, head_end - 1))

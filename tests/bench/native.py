@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tests.stack.message import Endpoint
     from tests.stack.system import System
 
+_MEMORY = ("-m", "-M", "-x", "-X")  # sizes and allocators: they make a great difference, and must be the same
+
 
 class Native:
     """A Kamailio with native.cfg, which sends every call to one agent through the rtpengine of a system."""
@@ -23,8 +25,10 @@ class Native:
         self._folder.mkdir()
         workers = str(system.settings.node.workers)
         ((_, rtpengine),) = system.settings.rtpengine.nodes.items()
-        command = ["kamailio", "-f", str(Path(__file__).with_name("native.cfg")), "-DD", "-E", "-m", "512", "-M", "16"]
+        command = ["kamailio", "-f", str(Path(__file__).with_name("native.cfg")), "-DD", "-E"]
         command += ["-Y", str(self._folder), "-w", str(self._folder), "-n", workers]
+        ours = system.kamailio.command
+        command += [part for flag in _MEMORY if flag in ours for part in (flag, ours[ours.index(flag) + 1])]
         command += [part for kind in ("udp", "tcp") for part in ("-l", f"{kind}:127.0.0.1:{self.proxy[1]}")]
         names = {
             "AGENT": f"sip:127.0.0.1:{agent_port}",

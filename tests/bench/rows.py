@@ -44,7 +44,7 @@ def running() -> Iterator[tuple[System, Ports]]:
 
 def plain_cpu(quick: bool) -> list[Result]:
     """Compare Kamailio's CPU per plain call with that of native.cfg, in turns."""
-    calls, rate, rounds = (300, 150, 3) if quick else (1500, 150, 5)
+    calls, rate, rounds = (300, 100, 3) if quick else (1000, 100, 5)
     costs: dict[str, list[float]] = {"handoff": [], "native": []}
     with running() as (system, ports), Native(system, ports.agent) as native:
         both: dict[str, tuple[Daemon, Endpoint]] = {
@@ -121,7 +121,7 @@ def _highest(holds: Callable[[int], bool], steps: int) -> int:
 
 def transfer_cpu(quick: bool) -> list[Result]:
     """Measure the CPU of all daemons per call with a transfer."""
-    calls, rate, rounds = (150, 30, 2) if quick else (300, 30, 5)
+    calls, rate, rounds = (100, 20, 3) if quick else (300, 20, 5)
     costs: dict[str, list[float]] = {"kamailio": [], "rtpengine": [], "redis": []}
     with running() as (system, ports):
         daemons = {"kamailio": system.kamailio, "rtpengine": system.rtpengine, "redis": system.redis}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kemi.engine import Engine
 from kemi.media import CallMedia
+from routing import events as ev
 from routing.events import Event, LegAnswered
 from routing.outcomes import Mode
 from routing.records import Call, Dialog, Leg, Media, Party, Transfer
@@ -124,6 +125,18 @@ class Bench:
         self.call = anchored(self.pool)
         self.store.create(self.call)
 
-    def handle(self, event: Event, *, hang_up: bool = False) -> Call:
+    def handle(self, event: Event) -> Call:
         """Apply an event."""
-        return self.engine.handle(CALL_ID, lambda _: event, hang_up=hang_up)
+        return self.engine.handle(CALL_ID, lambda _: event)
+
+    def hang_up(self, event: Event) -> bool:
+        """Apply a BYE; tells whether it only had to be relayed."""
+        relayed: list[bool] = []
+        self.engine.hang_up(CALL_ID, lambda _: event, lambda: relayed.append(True))
+        return bool(relayed)
+
+    def try_in_vain(self) -> None:
+        """Make a transfer that came to nothing: the call is plain again, but not fresh."""
+        self.handle(ev.TransferRequested(transfer()))
+        self.call = self.handle(ev.TransferCancelled())
+        self.performer.done.clear()

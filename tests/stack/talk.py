@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from routing.store import StoreError
+from rtpengine import Delete, RtpengineError
 from tests.stack.rtp import RtpPeer
 from tests.stack.ua import Ua
 from tests.stack.wire import Wire
@@ -101,8 +102,9 @@ class Talk:
             self.caller.expect(200, to=self.caller.request("BYE", self.caller_dialog), timeout=0.5)
         self.agent.forget()
         for call in left:
-            with suppress(StoreError):
+            with suppress(StoreError, RtpengineError):
                 self.system.store.lease(call.id).forget()
+                self.system.media.request(call.media_node, Delete(call.id))
 
     def hear_each_other(self) -> None:
         """Wait until caller and agent hear one another, from now on."""

@@ -46,8 +46,10 @@ def hold(talk: Talk) -> None:
 def test_a_call_without_media_is_ended(system: System, agent: Ua) -> None:
     """Whoever falls silent after the bridge, both get BYE with a Reason; a call on hold may be as silent as it likes."""
     with ExitStack() as stack:
-        talks = [stack.enter_context(Talk(system, agent)) for _ in range(4)]
-        invites = [talk.hand_over() for talk in talks]
+        talks, invites = [], []
+        for _ in range(4):
+            talks.append(stack.enter_context(Talk(system, agent)))
+            invites.append(talks[-1].hand_over())
         no_target, no_caller, nobody, held = talks
         hold(held)
         began = time.time()

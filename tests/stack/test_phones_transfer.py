@@ -123,10 +123,10 @@ def test_phones_without_a_common_codec_hear_one_another(talk: PhoneTalk, caller_
     ids=["busy", "rejected", "no answer"],
 )
 def test_a_target_that_does_not_take_the_call_leaves_caller_and_agent_talking(
-    talk: PhoneTalk, caller: Phone, target: Phone, answers_with: int | None, told: int, outcome: Outcome
+    talk: PhoneTalk, target: Phone, answers_with: int | None, told: int, outcome: Outcome
 ) -> None:
     target.behave(answer_after=0.3 if answers_with else None, answer_with=answers_with or 200)
-    call, agent = talk.connect(caller)
+    call, agent = talk.connect(talk.phone("caller"))
     with talk.undisturbed(call, agent):
         assert talk.refer(agent, target, ring_timeout=1.0).code == 202
         assert agent.wait_for(TransferProgress, final=True).code == told
