@@ -41,7 +41,7 @@ SHOWS = (Show(Mode.BLIND, demo_blind.ABOUT, demo_blind.find_problems, demo_blind
 
 def play(*, as_json: bool) -> bool:
     """Play all shows and print them; say whether everything was as it should be. Raises Failed."""
-    console = Console(stderr=True)  # what moves is for a terminal only
+    console = Console()
     results = []
     try:
         with console.status("starting Redis, rtpengine, Kamailio and three phones") as status, Stage() as stage:

@@ -9,9 +9,10 @@ from collections import deque
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from cli.demo_messages import Message, read_messages
+from cli.output import Failed
 from cli.phones import Phones, State
 from cli.ports import free_port
 from cli.stack import Stack
@@ -23,16 +24,21 @@ from routing.targets import Target
 from rtpengine import CommandRefused, Pool, Query
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cli.phones import MediaPath, PhoneCall
     from cli.tones import Sound
     from routing.outcomes import Mode
 
-NUMBER = "agent"
+DIALLED = "agent"
+"""The phone of this name takes what is not for its own port: handoff leaves the dialled address in the INVITE."""
 TARGET_NAME = "support"
 TALK, RING = 2.0, 1.0
 """Seconds that two phones talk, and that the target's phone rings."""
 PATIENCE = 15.0
 KEPT_LINES = 20
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +106,15 @@ class Stage:
         return tuple(message for message in seen if message.method != "OPTIONS")
 
     def transfer(self, mode: Mode) -> Facts:
-        """Play one transfer; raises PhoneError when a phone does not see, or hear, what comes next."""
+        """Play one transfer; raises PhoneError when a phone does not see or hear what comes next, and Failed."""
         began = time.time()
-        caller = self.caller.call(f"sip:{NUMBER}@{self._host}")
+        caller = self.caller.call(f"sip:{DIALLED}@{self._host}")
         caller.wait(State.CONFIRMED, PATIENCE)
         agent = self.agent.incoming()
         agent.wait_heard("caller", began, timeout=PATIENCE)
         caller.wait_heard("agent", began, seconds=TALK, timeout=PATIENCE)
         before = caller.media
-        call_id = next(call.id for call in self.store.calls() if isinstance(call, Call))
+        call_id = _first((call.id for call in self.store.calls() if isinstance(call, Call)), "record of the call")
         agent.refer(f"sip:{TARGET_NAME}@{self._host}", headers={"X-Handoff-Mode": mode})
         target = self.target.incoming(PATIENCE)
         target.wait(State.CONFIRMED, PATIENCE)
@@ -129,7 +135,7 @@ class Stage:
             sounds={party: _heard(call, 0.05) for party, call in calls.items()},
             before=before,
             after=after,
-            transfer=next(row.transfer for row in self.store.finished(10) if row.call_id == call_id),
+            transfer=_first((row.transfer for row in self.store.finished(10) if row.call_id == call_id), "call log"),
             left=left,
         )
 
@@ -148,6 +154,12 @@ class Stage:
         except CommandRefused:
             return tuple(holders)  # it does not know the call
         return (*holders, "rtpengine")
+
+
+def _first(found: Iterable[T], what: str) -> T:
+    for one in found:
+        return one
+    raise Failed(f"Redis has no {what}, which should be there by now")
 
 
 def _heard(call: PhoneCall, shortest: float) -> list[Sound]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import socket
@@ -69,14 +70,19 @@ def _holders(transport: str, port: int) -> list[str]:
     inodes = set(_inodes(transport, port))
     found: dict[str, int] = {}
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
-        try:
-            links = [str(link.readlink()) for link in (folder / "fd").iterdir()]
-            name = (folder / "comm").read_text().strip()
-        except OSError:
-            continue  # it has ended, or belongs to somebody else: then the text says "another program"
-        if any((socket_link := SOCKET_LINK.fullmatch(link)) and socket_link[1] in inodes for link in links):
-            found.setdefault(name, int(folder.name))
+        # Processes end while we look, and those of others may be hidden: then the text says "another program".
+        with contextlib.suppress(OSError):
+            if inodes & set(_sockets(folder)):
+                found.setdefault((folder / "comm").read_text().strip(), int(folder.name))
     return [f"{name} (process {pid})" for name, pid in found.items()]
+
+
+def _sockets(process: Path) -> Iterator[str]:
+    """Give the inodes of the sockets that a process has open."""
+    for link in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if found := SOCKET_LINK.fullmatch(str(link.readlink())):
+                yield found[1]
 
 
 def _inodes(transport: str, port: int) -> Iterator[str]:

@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
 from cli import daemons
-from cli.preflight import UnfitError, find_problems, silent_nodes
 from cli.folders import Folder, FolderError
 from cli.paths import METRICS, REDIS_SOCKET, SETTINGS
 from cli.ports import free_port, split_listen
+from cli.preflight import UnfitError, find_problems, silent_nodes
 from cli.probes import http_answers, redis_answers, rtpengine_answers, sip_answers
 from cli.supervisor import Daemon
 from routing.pools import dispatcher_list

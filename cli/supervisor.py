@@ -56,6 +56,7 @@ class Daemon:
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._deaths: deque[float] = deque(maxlen=KEPT_LINES)
         self._stopping = threading.Event()
+        self._tried = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._pid: int | None = None
@@ -81,11 +82,13 @@ class Daemon:
         return sum(1 for at in self._deaths.copy() if at >= since)
 
     def start(self) -> None:
-        """Start it; what goes wrong is a death like any other."""
+        """Start it, and return when there is a process; what goes wrong is a death like any other."""
         self._stopping.clear()
+        self._tried.clear()
         self._deaths.clear()
         self._thread = threading.Thread(target=self._keep, name=self.name, daemon=True)
         self._thread.start()
+        self._tried.wait()
 
     def stop(self) -> None:
         """Send SIGTERM, and SIGKILL when its patience has passed; return when nothing of it is left."""
@@ -132,6 +135,8 @@ class Daemon:
             except OSError as error:
                 self._lines.append(f"cannot be started: {error}")
                 return f"cannot be started ({error.strerror})"
+            finally:
+                self._tried.set()
             self._pid = process.pid
         assert process.stdout
         reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)

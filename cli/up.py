@@ -14,10 +14,10 @@ from typing import Self
 
 import click
 
-from cli.preflight import UnfitError
 from cli.folders import state_dir as usual_state_dir
 from cli.output import Exit
 from cli.paths import run_dir as usual_run_dir
+from cli.preflight import UnfitError
 from cli.stack import Stack, StackError
 from routing.settings import DEFAULT_PATH, Settings, SettingsError, load_settings
 

@@ -333,7 +333,7 @@ class Dialogs:
         """End a call whose caller no longer knows of it; any other refusal is left to the next refresh."""
         status = KSR.tm.t_get_status_code()
         if status in {408, 481}:
-            self._settle(name_call(sip_call_id()), ev.PartyLost(Party.CALLER, f"session refresh answered {status}"))
+            self._settle(name_call(), ev.PartyLost(Party.CALLER, f"session refresh answered {status}"))
 
     def _settle(self, call_id: str, event: ev.Event) -> None:
         try:

@@ -106,7 +106,7 @@ class CallMedia:
         except RtpengineError as error:
             self._undo(call, peer)
             return MediaFailed(488 if isinstance(error, CommandRefused) else 500, error.text)
-        if endpoint(view) != endpoint(call.media.caller_view):
+        if endpoint(view) != endpoint(narrow(call.media.caller_view, call.media.caller_sdp)):
             self._undo(call, peer)
             return MediaFailed(500, "The bridge would have moved the caller's media")
         for gone in (shadow, "agent"):

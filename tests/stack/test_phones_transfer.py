@@ -10,8 +10,9 @@ from click.testing import CliRunner
 
 from cli.main import handoff
 from cli.phones import MediaChanged, Phones, State, TransferProgress
-from cli.tones import AGENT
+from cli.tones import AGENT, CALLER
 from routing.outcomes import Outcome
+from tests.stack.baresip import Baresip
 from tests.stack.phone_talk import PhoneTalk
 from tests.stack.system import System
 from tests.stack.wire import Wire
@@ -134,3 +135,20 @@ def test_a_target_that_does_not_take_the_call_leaves_caller_and_agent_talking(
     assert talk.system.store.finished(1)[0].transfer.outcome is outcome
     call.hangup()
     assert agent.wait(State.DISCONNECTED).code == 200
+
+
+def test_a_phone_with_opus_alone_and_one_without_it_hear_one_another(talk: PhoneTalk, caller: Phone) -> None:
+    talk.phones.tones["baresip"] = 1600
+    with Baresip(tone=1600) as baresip:
+        talk.system.add_target("opus", baresip.uri)
+        call, agent = talk.connect(caller)
+        assert agent.refer(f"sip:opus@127.0.0.1:{talk.system.port}").code == 202
+        assert agent.wait_for(TransferProgress, final=True).code == 200
+        call.wait_heard("baresip", seconds=0.5)
+        call.hangup()
+        baresip.hung_up()
+        heard = {sound.name for sound in baresip.heard({"caller": CALLER}) if sound.seconds >= 0.3}
+    (answer,) = talk.wire.messages(frm=baresip.port, method="INVITE", status=200)
+    assert [line for line in answer.body.splitlines() if "rtpmap" in line] == ["a=rtpmap:96 opus/48000/2"]
+    assert "caller" in heard
+    assert talk.voices(call) == ["agent", "baresip"]

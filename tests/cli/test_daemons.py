@@ -1,0 +1,98 @@
+"""Each program is started as it must be, and its log is cut down to what an operator needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.daemons import KamailioLog, exporter, kamailio, redis, rtpengine
+from routing.settings import make_settings
+
+RUN = Path("/run/handoff")
+OURS = " 1(77) INFO: <core> [core/kemi.c:109]: sr_kemi_core_info(): call=00aa event=Answered"
+
+
+def settings(**changes: Any) -> Any:
+    pools = [{"name": "agents", "numbers": ["*"], "agents": [{"uri": "sip:agent@127.0.0.1"}]}]
+    return make_settings({"pools": pools, **changes})
+
+
+def test_kamailio_gets_its_places_workers_and_log_level() -> None:
+    sip = {"listen": ["udp:127.0.0.1:5070", "tcp:127.0.0.1:5070"]}
+    program = kamailio(settings(sip=sip, node={"workers": 3}, log={"level": "warning"}), RUN, None)
+    command = " ".join(program.command)
+    assert " -n 3 -l udp:127.0.0.1:5070 -l tcp:127.0.0.1:5070 " in command
+    assert " -A LOG_LEVEL=0" in command
+    assert ' -A DISPATCHER_LIST="/run/handoff/dispatcher.list" ' in command
+    assert program.environ["HANDOFF_SETTINGS"] == "/run/handoff/settings.json"
+    assert program.environ["HANDOFF_APOLOGY"] == ""
+
+
+def test_kamailio_finds_debians_python_whatever_the_path_of_the_user() -> None:
+    environ = kamailio(settings(), RUN, None).environ
+    assert environ["PATH"].startswith("/usr/sbin:/usr/bin")
+    assert environ["PYTHONHOME"] == environ["PYTHONPATH"] == ""
+
+
+def test_kamailio_tells_others_the_address_that_is_advertised() -> None:
+    sip = {"listen": ["udp:127.0.0.1:5070"], "advertise": "203.0.113.5:5060"}
+    assert "udp:127.0.0.1:5070/203.0.113.5:5060" in kamailio(settings(sip=sip), RUN, None).command
+
+
+def test_rtpengine_gets_its_ports_and_timeouts() -> None:
+    ours = {"interface": "127.0.0.1!203.0.113.5", "port_min": 30000, "port_max": 30999}
+    command = rtpengine(settings(rtpengine=ours, media={"timeout": 45}), "127.0.0.1:2223").command
+    expected = {"--interface=127.0.0.1!203.0.113.5", "--port-min=30000", "--port-max=30999", "--timeout=45"}
+    assert expected | {"--listen-ng=127.0.0.1:2223", "--table=-1"} <= set(command)
+
+
+def test_redis_keeps_its_file_in_the_state_dir_and_its_socket_in_the_run_dir() -> None:
+    command = " ".join(redis(RUN, Path("/var/lib/handoff")).command)
+    assert "--port 0 --unixsocket /run/handoff/redis.sock " in command
+    assert "--dir /var/lib/handoff --appendonly yes --appendfsync everysec" in command
+
+
+def test_redis_tells_what_is_wrong_and_nothing_else() -> None:
+    pick = redis(RUN, RUN).pick
+    assert pick("7:M 22 Nov 2026 # Redis version=7.0.15, bits=64, just started") == ""
+    assert (
+        pick("7:M 22 Nov 2026 # Can't open the append-only file") == "7:M 22 Nov 2026 # Can't open the append-only file"
+    )
+
+
+def test_the_exporter_is_told_where_the_settings_and_the_metrics_are() -> None:
+    environ = exporter(RUN).environ
+    assert environ["HANDOFF_SETTINGS"] == "/run/handoff/settings.json"
+    assert environ["PROMETHEUS_MULTIPROC_DIR"] == "/run/handoff/metrics"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (OURS, "1(77) INFO: call=00aa event=Answered"),
+        (" 0(7) INFO: <core> [core/udp_server.c:154]: probe_max_receive_buffer(): SO_RCVBUF is 212992", ""),
+        (" 0(7) NOTICE: <core> [main.c:733]: handle_sigs(): Thank you for flying kamailio!!!", ""),
+        ("12(7) ERROR: tm [t_lookup.c:1]: t(): bad", "12(7) ERROR: tm [t_lookup.c:1]: t(): bad"),
+        (" 9(9) CRITICAL: <core> [core/pass_fd.c:277]: receive_fd(): EOF on 21", ""),
+        ("Listening on", ""),
+    ],
+)
+def test_of_kamailios_log_the_operator_sees_what_is_wrong_and_what_handoff_says(line: str, shown: str) -> None:
+    assert KamailioLog(debug=False).pick(line) == shown
+
+
+def test_the_lines_of_a_traceback_stay_together() -> None:
+    log = KamailioLog(debug=False)
+    lines = [
+        " 0(7) ERROR: <core> [core/kemi.c:84]: sr_kemi_core_err(): Traceback",
+        "  File x",
+        "",
+        OURS.replace("INFO", "DEBUG"),
+    ]
+    assert [log.pick(line) for line in lines][:2] == ["0(7) ERROR: Traceback", "File x"]
+
+
+def test_at_debug_level_everything_is_shown() -> None:
+    assert KamailioLog(debug=True).pick(" 0(7) INFO: rr [rr_mod.c:188]: mod_init(): x").endswith("mod_init(): x")

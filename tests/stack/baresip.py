@@ -1,0 +1,79 @@
+"""Baresip as one more phone: it answers at once, speaks Opus alone, and keeps what it has heard as a WAV file."""
+
+from __future__ import annotations
+
+import array
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import wave
+from pathlib import Path
+from typing import Self
+
+from cli.tones import Sound, listen
+from tests.stack.sipp import free_port
+
+CONFIG = """
+sip_listen 127.0.0.1:{port}
+audio_player aubridge,ear
+audio_source ausine,{tone}
+audio_alert aubridge,bell
+module_path {modules}
+module opus.so
+module ausine.so
+module aubridge.so
+module sndfile.so
+module_app menu.so
+module_app account.so
+snd_path {folder}
+"""
+ACCOUNT = "<sip:baresip@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=opus/48000/2\n"
+
+
+class Baresip:
+    """A context manager; its voice is a tone of `tone` hertz."""
+
+    def __init__(self, tone: int) -> None:
+        self.port = free_port()
+        self.uri = f"sip:baresip@127.0.0.1:{self.port}"
+        self._tone = tone
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="baresip-"))
+        modules = next(path.parent for path in Path("/usr/lib").glob("**/baresip/modules/opus.so"))
+        config = CONFIG.format(port=self.port, tone=self._tone, modules=modules, folder=self._folder)
+        (self._folder / "config").write_text(config)
+        (self._folder / "accounts").write_text(ACCOUNT.format(port=self.port))
+        (self._folder / "contacts").touch()
+        self._log = (self._folder / "log").open("w+")
+        command = ["stdbuf", "-oL", "baresip", "-f", str(self._folder)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._folder
+        )
+        self._wait_for("baresip is ready")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=5)
+        self._log.close()
+        shutil.rmtree(self._folder)
+
+    def hung_up(self) -> None:
+        """Wait until its call is over."""
+        self._wait_for("session closed")
+
+    def heard(self, tones: dict[str, int]) -> list[Sound]:
+        """Tell who was heard when; to be asked when the call is over. Times are seconds of the recording."""
+        (path,) = self._folder.glob("dump-*-dec.wav")
+        with wave.open(str(path)) as file:
+            samples = array.array("h", file.readframes(file.getnframes()))
+            return listen(samples[:: file.getnchannels()], tones, rate=file.getframerate())
+
+    def _wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + 5.0
+        while text not in (log := (self._folder / "log").read_text(errors="replace")):
+            assert time.monotonic() < deadline, f"baresip did not say {text!r}, but:\n{log}"
+            time.sleep(0.02)
