@@ -79,6 +79,7 @@ def rtpengine(settings: Settings, address: str) -> Program:
 def kamailio(settings: Settings, run_dir: Path, apology: Path | None) -> Program:
     """Kamailio with handoff's decisions in it; the files that it reads are in the run dir."""
     command = ["kamailio", "-f", str(CONFIG), "-DD", "-E", "-Y", str(run_dir), "-w", str(run_dir)]
+    command += ["-x", "fm"]  # Debian's default allocator is the one for debugging, and takes a tenth of the time
     command += ["-m", str(SHARED_MEGABYTES), "-M", str(PRIVATE_MEGABYTES), "-n", str(settings.node.workers)]
     for listen in settings.sip.listen:
         command += ["-l", f"{listen}/{settings.sip.advertise}" if settings.sip.advertise else listen]

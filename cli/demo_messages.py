@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import time
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Message:
 
 def read_messages(log: Path, phones: Mapping[int, str], began: float) -> list[Message]:
     """Read the messages since `began` (`time.time()`); `phones` are the names by SIP port."""
+    ctypes.CDLL(None).fflush(None)  # PJSIP leaves the end of its log in the buffer of the C library
     return [message for message in _read(log.read_bytes(), phones, began) if message.at >= began - 0.001]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import socket
 from typing import TYPE_CHECKING
@@ -39,18 +40,16 @@ def rtpengine_answers(address: str) -> bool:
 
 
 def sip_answers(listens: Iterable[str]) -> bool:
-    """Send OPTIONS (RFC 3261 section 11) to the first place for UDP, else for TCP; say whether 200 comes back."""
-    transport, address, port = split_listen(min(listens, key=lambda listen: not listen.startswith("udp:")))
-    address = WILDCARDS.get(address, address)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, KINDS[transport]) as sock:
-        sock.settimeout(PATIENCE)
-        try:
-            sock.connect((address, port))
-            sock.sendall(_options(transport, sock.getsockname(), (address, port)))
-            return sock.recv(65535).startswith(b"SIP/2.0 200 ")
-        except OSError:
-            return False  # not there yet
+    """Send OPTIONS (RFC 3261 section 11) to all places that we listen at; say whether each is answered 200."""
+    return all(map(_sip_answers, listens))
+
+
+def node_beats(url: str, node: str, group: int) -> bool:
+    """Ask Redis whether Kamailio's timer, a process of this group, gives its sign of life: the last of it to start."""
+    with contextlib.suppress(StoreError, ProcessLookupError), open_store(url, deadline=PATIENCE) as store:
+        beat = store.nodes().get(node)
+        return beat is not None and os.getpgid(beat["pid"]) == group
+    return False
 
 
 def http_answers(address: str) -> bool:
@@ -61,6 +60,20 @@ def http_answers(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _sip_answers(listen: str) -> bool:
+    transport, address, port = split_listen(listen)
+    address = WILDCARDS.get(address, address)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, KINDS[transport]) as sock:
+        sock.settimeout(PATIENCE)
+        try:
+            sock.connect((address, port))
+            sock.sendall(_options(transport, sock.getsockname(), (address, port)))
+            return sock.recv(65535).startswith(b"SIP/2.0 200 ")
+        except OSError:
+            return False  # not there yet
 
 
 def _options(transport: str, local: tuple[str, int], remote: tuple[str, int]) -> bytes:

@@ -17,7 +17,7 @@ from cli.folders import Folder, FolderError
 from cli.paths import METRICS, REDIS_SOCKET, SETTINGS
 from cli.ports import free_port, split_listen
 from cli.preflight import UnfitError, find_problems, silent_nodes
-from cli.probes import http_answers, redis_answers, rtpengine_answers, sip_answers
+from cli.probes import http_answers, node_beats, redis_answers, rtpengine_answers, sip_answers
 from cli.supervisor import Daemon
 from routing.pools import dispatcher_list
 from routing.settings import make_settings
@@ -226,13 +226,17 @@ class Stack:
         daemon.start()
 
     def _answers(self, name: str) -> bool:
+        settings, pid = self.settings, self._daemons[name].pid
+        if pid is None:
+            return False
         if name == "redis":
-            return redis_answers(self.settings.redis.url or "")
+            return redis_answers(settings.redis.url or "")
         if name == "rtpengine":
             return rtpengine_answers(self._ng_address)
-        return (
-            sip_answers(self.settings.sip.listen) if name == "kamailio" else http_answers(self.settings.metrics.listen)
-        )
+        if name == "exporter":
+            return http_answers(settings.metrics.listen)
+        # Whoever stops it while it still starts its processes may leave some of them behind for a minute.
+        return sip_answers(settings.sip.listen) and node_beats(settings.redis.url or "", settings.node.id, pid)
 
     def _speak_apology(self) -> Path | None:
         """Make the sound file of the apology; without it a caller whom nobody can take hears nothing."""

@@ -132,12 +132,12 @@ class Daemon:
                 return "was not started"
             try:
                 process = self._spawn()
+                self._pid = process.pid
             except OSError as error:
                 self._lines.append(f"cannot be started: {error}")
                 return f"cannot be started ({error.strerror})"
             finally:
                 self._tried.set()
-            self._pid = process.pid
         assert process.stdout
         reader = threading.Thread(target=self._read, args=(process.stdout,), daemon=True)
         reader.start()
@@ -149,7 +149,7 @@ class Daemon:
         with self._lock:
             self._pid = None
             status = process.wait()
-        return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return f"was ended by {_name(-status)}" if status < 0 else f"ended with status {status}"
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -169,3 +169,10 @@ class Daemon:
                 self._lines.append(line)
                 if shown := self.program.pick(line):
                     self._say(self.name, shown)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # one of the real-time signals, which have no names

@@ -41,7 +41,12 @@ P = ParamSpec("P")
 
 def mod_init() -> Handoff:
     """Make the object that Kamailio calls; called once, before the workers are forked."""
-    return Handoff()
+    handoff = Handoff()
+    # What is there now stays for ever: the collector need not look at it again, nor copy its pages in each worker.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    return handoff
 
 
 def _guarded(callback: Callable[Concatenate[Handoff, P], None]) -> Callable[Concatenate[Handoff, P], int]:
@@ -93,9 +98,6 @@ class Handoff:
     def child_init(self, rank: int) -> int:
         """Begin a worker; each connection is opened by the process that first uses it."""
         del rank
-        # What is there now stays for ever: the collector need not look at it again and again.
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
         return 0
 
     @_guarded

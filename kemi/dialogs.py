@@ -172,6 +172,8 @@ class Dialogs:
             KSR.hdr.append_to_reply(f"Contact: <{call.caller.remote_target}>\r\n")
             if call.transfer and call.transfer.subscription and not call.transfer.subscription.notify:
                 KSR.hdr.append_to_reply("Refer-Sub: false\r\n")
+        if isinstance(action, do.RefuseRequest):
+            self._context.metrics.answer(action.status)
         reply(action.status, action.reason, action.retry_after if isinstance(action, do.RefuseRequest) else None)
 
     def _relay(self, action: do.RelayRequest, call: Call, party: Party, method: str) -> None:
@@ -302,6 +304,9 @@ class Dialogs:
                 return
             call = self._context.store.peek(call_id)
             peer = call.peer(party)
+            if call.exchange is None and peer and sdp == call.media.of(peer):
+                set_sdp(self._context.media.conclude(call, party, sdp))  # the same 2xx again: its ACK was lost
+                return
             if peer is None or call.exchange is None:
                 set_sdp(call.media.caller_view)  # an answer that came too late: the call has moved on
                 return
@@ -323,7 +328,7 @@ class Dialogs:
         """Put the media back as it was when an offer within the dialog was refused."""
         call_id, party = text("$avp(call)"), Party(text("$avp(party)"))
         self._settle(call_id, ev.OfferRejected(party))
-        if text("$T_req($rb)"):
+        if body():
             try:
                 self._context.media.restore(self._context.store.peek(call_id))
             except (StoreError, BadRecordError):

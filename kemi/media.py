@@ -16,7 +16,7 @@ from rtpengine import (
     Query,
     RtpengineError,
 )
-from rtpengine.sdp import codec_names, endpoint, has_audio, narrow, sends
+from rtpengine.sdp import codec_names, endpoint, has_audio, narrow, payload_types, sends, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ class CallMedia:
 
     def offer_leg(self, call: Call, leg: Leg, codecs: Sequence[str]) -> str:
         """Make the offer for an endpoint from a shadow of the caller, who is left untouched; gives the SDP for it."""
-        sdp = narrow(call.media.caller_sdp, call.media.caller_view)
+        sdp = narrow(call.media.caller_sdp, _spoken(call))
         types = endpoint(sdp)[2]
         maps = "".join(f"{line}\r\n" for line in sdp.splitlines() if line.startswith(("a=rtpmap:", "a=fmtp:")))
         sink = _SINK.format(types=" ".join(types), maps=maps)
@@ -106,7 +106,7 @@ class CallMedia:
         except RtpengineError as error:
             self._undo(call, peer)
             return MediaFailed(488 if isinstance(error, CommandRefused) else 500, error.text)
-        if endpoint(view) != endpoint(narrow(call.media.caller_view, call.media.caller_sdp)):
+        if endpoint(view) != endpoint(narrow(call.media.caller_view, _spoken(call))):
             self._undo(call, peer)
             return MediaFailed(500, "The bridge would have moved the caller's media")
         for gone in (shadow, "agent"):
@@ -119,8 +119,9 @@ class CallMedia:
         self._delete(call, peer)
 
     def _join(self, call: Call, peer: str, sdp: str) -> str:
-        offer = narrow(call.media.caller_sdp, call.media.caller_view)
-        codecs = _offered(offer, _codecs(call)) if peer != "agent" else Codecs()
+        to_agent = peer == "agent"
+        offer = narrow(call.media.caller_sdp, payload_types(call.media.caller_view) if to_agent else _spoken(call))
+        codecs = Codecs() if to_agent else _offered(offer, _codecs(call))
         self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs))
         return self._request(call, Answer(call.id, "caller", peer, sdp)).sdp
 
@@ -183,6 +184,11 @@ class CallMedia:
 def _peer(call: Call, party: Party) -> Party:
     """Find whom a party talks with; the caller's agent keeps its place in rtpengine when it has left."""
     return call.peer(party) or (Party.AGENT if party is Party.CALLER else Party.CALLER)
+
+
+def _spoken(call: Call) -> frozenset[str]:
+    """Find what the caller sends: that alone is bridged, since rtpengine transcodes one codec, not several."""
+    return spoken(call.media.caller_sdp, call.media.caller_view)
 
 
 def _offered(sdp: str, codecs: Sequence[str]) -> Codecs:

@@ -148,6 +148,10 @@ class Media(Record):
     agent_sdp: str = ""
     target_sdp: str = ""
 
+    def of(self, party: Party) -> str:
+        """Look up the SDP that a party sent last."""
+        return {Party.CALLER: self.caller_sdp, Party.AGENT: self.agent_sdp, Party.TARGET: self.target_sdp}[party]
+
 
 class Exchange(Record):
     """An offer and answer under way between two parties; a bridge waits for its end."""

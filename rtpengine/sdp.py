@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _MEDIA = re.compile(r"^m=(\S+) (\d+)\S* (\S+)((?: \S+)*)[ \t]*\r?$", re.MULTILINE)
 _CONNECTION = re.compile(r"^c=\S+ \S+ (\S+?)\r?$", re.MULTILINE)
 _DIRECTION = re.compile(r"^a=(sendrecv|sendonly|recvonly|inactive)\r?$", re.MULTILINE)
 _OF_PAYLOAD = re.compile(r"^a=(?:rtpmap|fmtp|rtcp-fb):(\d+) .*\r?\n?", re.MULTILINE)
 _RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^/\s]+)", re.MULTILINE)
+_NO_VOICE = {"telephone-event", "CN"}
 _NAMES = {"0": "PCMU", "8": "PCMA", "9": "G722"}
 
 
@@ -31,13 +36,23 @@ def codec_names(sdp: str) -> tuple[str, ...]:
     return tuple(names[number] for number in payload_types(sdp) if number in names)
 
 
-def narrow(offer: str, agreed: str) -> str:
-    """Cut an offer down to the payload types that were agreed upon in `agreed`, numbered as its owner numbers them.
+def spoken(own: str, told: str) -> frozenset[str]:
+    """Find what a party sends: the first voice codec of the answer, as its own SDP numbers it, and DTMF events.
 
-    An offer of which nothing was agreed is left as it is.
+    Of what it wrote and what it was told, the answer is the one that has nothing that the other has not; where they
+    have the same, what it was told (RFC 3264 section 6.1: what is listed first is preferred).
     """
-    keep = set(payload_types(agreed))
-    if not keep & set(payload_types(offer)):
+    names = dict(_NAMES) | dict(_RTPMAP.findall(own))
+    mine, theirs = payload_types(own), payload_types(told)
+    first, second = (theirs, mine) if set(theirs) <= set(mine) else (mine, theirs)
+    agreed = [number for number in first if number in second]
+    voice = [number for number in agreed if names.get(number) not in _NO_VOICE]
+    return frozenset((*voice[:1], *(number for number in agreed if names.get(number) == "telephone-event")))
+
+
+def narrow(offer: str, keep: Collection[str]) -> str:
+    """Cut an offer down to the payload types in `keep`; one that has none of them is left as it is."""
+    if not set(keep) & set(payload_types(offer)):
         return offer
 
     def media(line: re.Match[str]) -> str:

@@ -62,6 +62,11 @@ def test_a_program_that_is_killed_runs_again_with_another_process(make: Make, li
     assert daemon.pid not in {first, None}
 
 
+def test_a_signal_without_a_name_is_told_by_its_number(make: Make, lines: Lines) -> None:
+    make("kill -40 $$")
+    lines.expect("handoff: prog was ended by signal 40: starting it again")
+
+
 def test_workers_do_not_outlive_their_leader(make: Make, lines: Lines) -> None:
     daemon = make("sleep 1000 & sleep 1000 & echo up; wait")
     lines.expect("prog: up")
@@ -106,6 +111,15 @@ def test_a_stopped_program_can_be_started_again(make: Make, lines: Lines) -> Non
     daemon.stop()
     daemon.start()
     lines.expect("prog: up", times=2)
+
+
+def test_a_program_that_cannot_be_started_at_all_is_tried_again(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/no/such/folder")
+    daemon = Daemon(Program("prog", ("true",)), lines.say)
+    daemon.start()
+    assert daemon.pid is None
+    lines.expect("handoff: prog cannot be started (No such file or directory): starting it again in 0.2 s")
+    daemon.stop()
 
 
 def test_a_program_that_is_not_there_is_a_death_with_its_reason(lines: Lines) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtpengine.sdp import codec_names, endpoint, has_audio, narrow, payload_types, sends
+from rtpengine.sdp import codec_names, endpoint, has_audio, narrow, payload_types, sends, spoken
 from tests.rtpengine.sdp import sdp
 
 NO_AUDIO = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=video 20000 RTP/AVP 96\r\n"
@@ -27,7 +27,7 @@ def test_payload_types_and_codecs_are_those_of_the_first_audio_stream() -> None:
 
 
 def test_an_offer_is_narrowed_to_what_was_agreed_and_other_streams_are_left() -> None:
-    narrowed = narrow(TWO_STREAMS, sdp(30000, "PCMA"))
+    narrowed = narrow(TWO_STREAMS, {"8"})
     assert payload_types(narrowed) == ("8",)
     assert codec_names(narrowed) == ("PCMA",)
     assert narrowed.endswith("m=video 20002 RTP/AVP 8 31\r\n")
@@ -35,7 +35,24 @@ def test_an_offer_is_narrowed_to_what_was_agreed_and_other_streams_are_left() ->
 
 
 def test_an_offer_of_which_nothing_was_agreed_is_left_as_it_is() -> None:
-    assert narrow(TWO_STREAMS, sdp(30000, "G722")) == TWO_STREAMS
+    assert narrow(TWO_STREAMS, {"9"}) == TWO_STREAMS
+
+
+@pytest.mark.parametrize(
+    ("own", "told", "sent"),
+    [
+        (("PCMU", "PCMA"), ("PCMA",), {"8"}),
+        (("PCMU", "PCMA"), ("PCMA", "PCMU"), {"8"}),
+        (("PCMA",), ("PCMU", "PCMA"), {"8"}),
+        (("PCMU", "PCMA", "telephone-event"), ("PCMA", "telephone-event", "PCMU"), {"8", "101"}),
+        (("telephone-event",), ("telephone-event",), {"101"}),
+        (("PCMU",), ("PCMA",), set()),
+    ],
+)
+def test_a_party_sends_the_first_voice_codec_of_the_answer(
+    own: tuple[str, ...], told: tuple[str, ...], sent: set[str]
+) -> None:
+    assert spoken(sdp(20000, *own), sdp(30000, *told)) == sent
 
 
 @pytest.mark.parametrize(

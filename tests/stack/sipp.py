@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -69,7 +70,7 @@ class Sipp:
         self._temporary = tempfile.TemporaryDirectory(prefix="handoff-sipp-")
         self._folder = Path(self._temporary.name)
         self._arguments = [
-            *("-i", address, "-p", str(self.port), "-mi", address, "-mp", str(free_port(address))),
+            *("-i", address, "-p", str(self.port), "-mi", address, "-mp", str(_media_port(address))),
             *("-m", str(calls), "-r", str(rate), "-s", user, "-nostdin", "-aa"),
             *("-timeout", f"{seconds}s", "-timeout_error"),
             *("-trace_err", "-error_file", self._file("errors")),
@@ -154,6 +155,16 @@ def free_port(address: str = "127.0.0.1") -> int:
         free.bind((address, 0))
         port: int = free.getsockname()[1]
         return port
+
+
+def _media_port(address: str) -> int:
+    """Find a port for audio: SIPp takes the second one after it for video."""
+    for _ in range(100):
+        port = free_port(address)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as video, suppress(OSError, OverflowError):
+            video.bind((address, port + 2))
+            return port
+    raise SippError("there are no two free ports")
 
 
 def scenario(*steps: str) -> str:

@@ -114,7 +114,7 @@ class System:
         (self.folder / "settings.json").write_text(self.settings.model_dump_json())
         (self.folder / "dispatcher.list").write_text(dispatcher_list(self.settings))
         (self.folder / "metrics").mkdir()
-        command = ["kamailio", "-f", str(deploy / "kamailio.cfg"), "-DD", "-E", "-m", "512", "-M", "16"]
+        command = ["kamailio", "-f", str(deploy / "kamailio.cfg"), "-DD", "-E", "-m", "512", "-M", "16", "-x", "fm"]
         command += ["-Y", str(self.folder), "-w", str(self.folder), "-n", str(self.settings.node.workers)]
         for listen in self.settings.sip.listen:
             command += ["-l", listen]

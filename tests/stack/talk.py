@@ -32,8 +32,8 @@ class Talk:
     """Caller, agent and target with RTP; entering it makes the call, and `wire` has seen every message since.
 
     `caller_voice`, `agent_voice` and `target_voice` send at once and note whom they hear, by SSRC. `invited` and
-    `answered` are headers of the caller's INVITE to `number` and of the agent's 200. The target is put in the store
-    unless `add_target` is false: for a call while the store is away.
+    `answered` are headers of the caller's INVITE to `number` and of the agent's 200, which has `agent_codecs`. The target is
+    put in the store unless `add_target` is false: for a call while the store is away.
     """
 
     def __init__(
@@ -46,11 +46,12 @@ class Talk:
         number: str = NUMBER,
         invited: Mapping[str, str] = NONE,
         answered: Mapping[str, str] = NONE,
+        agent_codecs: tuple[str, ...] = (),
         **target_settings: object,
     ) -> None:
         self.system = system
         self.agent = agent
-        self._number, self._invited, self._answered = number, invited, answered
+        self._number, self._invited, self._answered, self._codecs = number, invited, answered, agent_codecs
         self._stack = ExitStack()
         self._target = target
         self._add_target = add_target
@@ -79,7 +80,7 @@ class Talk:
         uri = f"sip:{self._number}@127.0.0.1:{self.system.port}"
         invite = self.caller.invite(uri, sdp=self.caller_voice.sdp("PCMU", "PCMA"), headers=self._invited)
         self.incoming = self.agent.expect("INVITE")
-        self.agent.reply(self.incoming, 200, sdp=self.agent_voice.sdp(), headers=self._answered)
+        self.agent.reply(self.incoming, 200, sdp=self.agent_voice.sdp(*self._codecs), headers=self._answered)
         self.answer = self.caller.expect(200, to=invite)
         self.caller.ack(self.answer)
         self.agent.expect("ACK")
@@ -165,6 +166,12 @@ class Talk:
         """Let the caller hang up on the agent."""
         bye = self.caller.request("BYE", self.caller_dialog)
         self.agent.reply(self.agent.expect("BYE"), 200)
+        self.caller.expect(200, to=bye)
+
+    def hang_up_on_target(self) -> None:
+        """Let the caller hang up on the target."""
+        bye = self.caller.request("BYE", self.caller_dialog)
+        self.target.reply(self.target.expect("BYE"), 200)
         self.caller.expect(200, to=bye)
 
     @property

@@ -84,9 +84,7 @@ def test_a_call_handed_over_whose_record_cannot_be_read_hangs_up(talk: Talk, raw
     invite = talk.hand_over()
     spoil(talk, raw, *ANOTHER_VERSION)
     if side == "caller":
-        bye = talk.caller.request("BYE", talk.caller_dialog)
-        talk.target.reply(talk.target.expect("BYE"), 200)
-        talk.caller.expect(200, to=bye)
+        talk.hang_up_on_target()
     else:
         bye = talk.target.request("BYE", talk.target.dialog(invite))
         talk.caller.reply(talk.caller.expect("BYE"), 200)

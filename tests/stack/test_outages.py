@@ -83,13 +83,6 @@ def connect(talk: Talk, invite: Message) -> None:
     talk.hear_target()
 
 
-def hang_up_on_target(talk: Talk) -> None:
-    """Let the caller hang up on the target."""
-    bye = talk.caller.request("BYE", talk.caller_dialog)
-    talk.target.reply(talk.target.expect("BYE"), 200)
-    talk.caller.expect(200, to=bye)
-
-
 def refuse_late_byes(*uas: Ua) -> None:
     """Answer the BYE that a party gets when handoff, told by Redis of a call, finds that it has no media any more."""
     for ua in uas:
@@ -141,7 +134,7 @@ def test_transfers_are_refused_at_once_and_possible_again_when_redis_is_back(tal
             slowest = max(slowest, refused.at - sent)
     assert slowest < PATIENCE
     connect(talk, refer_until_accepted(talk))
-    hang_up_on_target(talk)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 
@@ -153,7 +146,7 @@ def test_a_frozen_redis_holds_no_worker_for_long(talk: Talk) -> None:
             talk.agent.expect(503, to=talk.refer())
         assert time.time() - began < 2 * PATIENCE
     connect(talk, refer_until_accepted(talk))
-    hang_up_on_target(talk)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 
@@ -164,7 +157,7 @@ def test_a_call_handed_over_hangs_up_while_redis_is_away(talk: Talk, how: How, s
     invite = talk.hand_over()
     with redis_away(talk.system, how):
         if side == "caller":
-            hang_up_on_target(talk)
+            talk.hang_up_on_target()
         else:
             bye = talk.target.request("BYE", talk.target.dialog(invite))
             talk.caller.reply(talk.caller.expect("BYE"), 200)
@@ -188,7 +181,7 @@ def test_the_agents_own_bye_after_the_transfer_harms_nobody_while_redis_is_away(
     talk.agent.reply(talk.agent.expect("BYE"), 481)  # what Redis knows: the agent had not hung up yet
     talk.hear_target()
     find_redis(talk.system)
-    hang_up_on_target(talk)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 
@@ -200,7 +193,7 @@ def test_a_transfer_that_rings_survives_a_restart_of_redis(talk: Talk) -> None:
     with talk.system.redis.away():
         talk.hear_each_other()
     connect(talk, invite)
-    hang_up_on_target(talk)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 

@@ -90,9 +90,7 @@ def test_new_calls_are_refused_while_rtpengine_is_stopped(system: System, agent:
     find_rtpengine(system, agent)
     with Talk(system, agent) as talk:
         talk.hand_over()
-        bye = talk.caller.request("BYE", talk.caller_dialog)
-        talk.target.reply(talk.target.expect("BYE"), 200)
-        talk.caller.expect(200, to=bye)
+        talk.hang_up_on_target()
         talk.nothing_left()
     log = system.kamailio.log.read_text()
     assert "media1" in log
@@ -163,9 +161,7 @@ def test_new_calls_use_the_other_node_when_one_is_dead(agent_and_two_nodes: tupl
                 system.wait_until(lambda: system.media_calls(alive) == 0)
         with Talk(system, agent) as talk:
             talk.hand_over()
-            bye = talk.caller.request("BYE", talk.caller_dialog)
-            talk.target.reply(talk.target.expect("BYE"), 200)
-            talk.caller.expect(200, to=bye)
+            talk.hang_up_on_target()
             system.wait_until(lambda: system.media_calls(alive) == 0)
 
 

@@ -42,13 +42,6 @@ def second(agent_and_system: tuple[Ua, System]) -> Iterator[System]:
         yield second
 
 
-def hang_up_on_target(talk: Talk) -> None:
-    """Let the caller hang up on the target."""
-    bye = talk.caller.request("BYE", talk.caller_dialog)
-    talk.target.reply(talk.target.expect("BYE"), 200)
-    talk.caller.expect(200, to=bye)
-
-
 def start_again(talk: Talk) -> None:
     """Kill Kamailio and start it again; the audio does not go through it."""
     talk.system.kamailio.kill()
@@ -70,7 +63,7 @@ def test_a_call_of_before_is_transferred_after_a_restart(talk: Talk, running: Sy
     """A REFER for a call that this Kamailio has never seen is done like any other."""
     start_again(talk)
     talk.hand_over()
-    hang_up_on_target(talk)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 
@@ -85,7 +78,7 @@ def test_a_call_handed_over_before_hangs_up_after_a_restart(talk: Talk, running:
     talk.target.reply(talk.target.expect("INFO"), 200)
     talk.caller.expect(200, to=info)
     if side == "caller":
-        hang_up_on_target(talk)
+        talk.hang_up_on_target()
     else:
         bye = talk.target.request("BYE", talk.target.dialog(invite))
         talk.caller.reply(talk.caller.expect("BYE"), 200)
@@ -103,7 +96,7 @@ def test_a_transfer_that_rang_is_ended_after_a_restart(system: System, agent: Ua
         talk.notified(408, final=True)
         assert talk.record.history[0].outcome is Outcome.NO_ANSWER
         talk.hand_over()
-        hang_up_on_target(talk)
+        talk.hang_up_on_target()
         talk.nothing_left()
 
 
@@ -146,7 +139,7 @@ def test_another_node_releases_an_agent_that_does_not_hang_up(talk: Talk, second
     talk.hear_target()
     assert talk.record.state is State.CONNECTED
     talk.system.kamailio.start()
-    hang_up_on_target(talk)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 
@@ -167,7 +160,7 @@ def test_another_node_finishes_a_bridge(talk: Talk, second: System, running: Sys
     bye = talk.agent.expect("BYE", timeout=OVERDUE)
     talk.agent.reply(bye, 200)
     talk.system.kamailio.start()
-    hang_up_on_target(talk)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 

@@ -87,10 +87,8 @@ def test_a_daemon_that_is_killed_is_started_again_and_its_workers_do_not_stay(tm
         before = up.family
         os.kill(up.leader(name), signal.SIGKILL)
         up.lines.expect(f"handoff   | {name.removesuffix('-server')} was ended by SIGKILL: starting it again in 0.2 s")
-        while not up.answers:
-            select.select([], [], [], 0.05)
-        after = up.leader(name)
-        assert after not in before
+        up.await_answer(name)
+        assert up.leader(name) not in before
         family = before | up.family
         assert up.end() == 0
         up.assert_nothing_left(family)

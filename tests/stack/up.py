@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from cli.ports import find_port_problem, free_port
-from cli.probes import sip_answers
+from cli.probes import redis_answers, rtpengine_answers, sip_answers
 from tests.cli.lines import Lines
 from tests.cli.processes import await_end, descendants
 
@@ -108,6 +110,19 @@ class Up:
     def status(self) -> int:
         """Wait until it has ended by itself."""
         return self._finish()
+
+    def await_answer(self, name: str) -> None:
+        """Ask one daemon until it answers."""
+        settings = json.loads((self.run / "settings.json").read_text())
+        probes = {
+            "kamailio": lambda: self.answers,
+            "rtpengine": lambda: rtpengine_answers(settings["rtpengine"]["nodes"]["node1"]),
+            "redis-server": lambda: redis_answers(settings["redis"]["url"]),
+        }
+        end = time.monotonic() + PATIENCE
+        while not probes[name]():
+            assert time.monotonic() < end, f"{name} does not answer"
+            select.select([], [], [], 0.05)
 
     @property
     def answers(self) -> bool:
