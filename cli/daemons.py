@@ -73,6 +73,7 @@ def rtpengine(settings: Settings, address: str) -> Program:
     command += [f"--interface={ours.interface}", f"--listen-ng={address}"]
     command += [f"--port-min={ours.port_min}", f"--port-max={ours.port_max}"]
     command += [f"--timeout={timeout}", "--silent-timeout=3600", "--delete-delay=0"]
+    command += ["--offer-timeout=330"]  # an agent or a target rings for 300 seconds at most
     return _program("rtpengine", command)
 
 

@@ -85,7 +85,7 @@ class Handoff:
             media=media,
             outgoing=outgoing,
             performer=performer,
-            engine=Engine(store, media, performer, self._observe),
+            engine=Engine(settings.node.id, store, media, performer, self._observe),
             transfers=Transfers(settings, store),
             metrics=self.metrics,
             apology_seconds=_duration(apology),

@@ -60,6 +60,7 @@ class Calls:
             raise SipError(503, "No agent is available", retry_after=10)
         call_id = name_call()
         node = self._anchor(call_id, body())
+        KSR.hdr.remove("Route")  # whatever led here: from here on the pool says where it goes
         KSR.rr.add_rr_param(str(Mark(call_id, int(text("$cs")), node, text("$ft"))))
         KSR.rr.record_route()
         KSR.pv.sets("$avp(pool)", pool.name)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
 from routing import actions as do
-from routing.events import Event
+from routing.events import DeadlinePassed, Event
 from routing.machine import step
 
 if TYPE_CHECKING:
@@ -37,9 +37,15 @@ class Engine:
     """Applies events to calls."""
 
     def __init__(
-        self, store: Store, media: CallMedia, performer: Performer, observe: Callable[[Call, Event, Call], None]
+        self,
+        node: str,
+        store: Store,
+        media: CallMedia,
+        performer: Performer,
+        observe: Callable[[Call, Event, Call], None],
     ) -> None:
         """Take the parts that it works with; `observe` is told of each step: call before, event, call after."""
+        self._node = node
         self._store = store
         self._media = media
         self._performer = performer
@@ -93,6 +99,8 @@ class Engine:
         """Apply one event and save; True when that was the end of the call."""
         call, actions = step(before, event, time.time())
         self._observe(before, event, call)
+        if isinstance(event, DeadlinePassed) and call.node != self._node:
+            call = call.model_copy(update={"node": self._node})  # whose it was has missed a deadline: it is gone
         finished = tuple(action.transfer for action in actions if isinstance(action, do.RecordTransfer))
         over = any(isinstance(action, do.ForgetCall) for action in actions)
         if over and not lease.forgotten:

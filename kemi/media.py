@@ -121,7 +121,8 @@ class CallMedia:
     def _join(self, call: Call, peer: str, sdp: str) -> str:
         to_agent = peer == "agent"
         offer = narrow(call.media.caller_sdp, payload_types(call.media.caller_view) if to_agent else _spoken(call))
-        codecs = Codecs() if to_agent else _offered(offer, _codecs(call))
+        alike = not set(codec_names(offer)).isdisjoint(codec_names(sdp))
+        codecs = Codecs() if alike or to_agent else _offered(offer, _codecs(call))
         self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs))
         return self._request(call, Answer(call.id, "caller", peer, sdp)).sdp
 

@@ -1,4 +1,4 @@
-"""What the timer process does twenty times a second: deadlines that have passed, and commands from people."""
+"""What the timer process does ten times a second: deadlines that have passed, and commands from people."""
 
 from __future__ import annotations
 

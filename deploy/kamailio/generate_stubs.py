@@ -135,6 +135,10 @@ def stop(message: str) -> NoReturn:
     raise SystemExit(f"generate_stubs: {message}")
 
 
+# Kamailio's Python takes its home from the first python3 in PATH, which must be Debian's.
+DEBIANS_PYTHON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
 def load_lines() -> list[str]:
     """Collect the `loadmodule` lines of our configuration, in their order, each once."""
     texts = [path.read_text() for name in ("modules.cfg", "kamailio.cfg") if (path := HERE / name).exists()]
@@ -164,7 +168,9 @@ def running(script: str = SCRIPT) -> Iterator[Kamailio]:
         command = ["kamailio", "-f", f"{folder}/kamailio.cfg", "-Y", name, "-DD", "-E"]
         with (folder / "log").open("w") as log:
             try:
-                process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                process = subprocess.Popen(
+                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=DEBIANS_PYTHON
+                )
             except FileNotFoundError:
                 stop("kamailio is not installed; deploy/install.sh installs it.")
         try:

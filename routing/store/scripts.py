@@ -88,7 +88,7 @@ DUE = Script(f"""
 local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'WITHSCORES')
 local found = {{}}
 for i = 1, #members, 2 do
-  local at = string.find(members[i], '@', 1, true)
+  local at = string.find(members[i], '@', 1, true) or 1  -- one without is not ours, and has no record
   local id = string.sub(members[i], 1, at - 1)
   local overdue = tonumber(members[i + 1]) <= ARGV[1] - ARGV[3]
   if overdue or string.sub(members[i], at + 1) == ARGV[2] then

@@ -121,7 +121,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.media = CallMedia(self.pool, silence=60.0)
-        self.engine = Engine(self.store, self.media, self.performer, lambda *_: None)
+        self.engine = Engine("node1", self.store, self.media, self.performer, lambda *_: None)
         self.call = anchored(self.pool)
         self.store.create(self.call)
 

@@ -6,7 +6,7 @@ import pytest
 
 from routing import actions as do
 from routing import events as ev
-from routing.records import State
+from routing.records import Deadline, State
 from routing.rule import IllegalEventError
 from routing.store import CallUnknown
 from tests.kemi.calls import CALL_ID, Bench, answered, sdp, transfer
@@ -100,3 +100,10 @@ def test_no_event_is_nothing_to_do(bench: Bench) -> None:
     """A deadline that has moved meanwhile, for example."""
     assert bench.engine.handle(CALL_ID, lambda _: None) == bench.call
     assert bench.performer.done == []
+
+
+def test_a_call_whose_node_missed_a_deadline_is_taken_over(bench: Bench) -> None:
+    """Its later deadlines and the commands for it come to this node."""
+    bench.store.lease(CALL_ID).save(bench.call.model_copy(update={"node": "node2"}).with_deadlines(check=1.0))
+    assert bench.handle(ev.DeadlinePassed(Deadline.CHECK)).node == "node1"
+    assert bench.store.peek(CALL_ID).node == "node1"

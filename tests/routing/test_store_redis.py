@@ -210,6 +210,13 @@ def test_no_more_than_a_hundred_due_calls_of_a_shard_come_at_once(server: RedisS
     assert len(list(store.calls())) == 101
 
 
+def test_a_deadline_that_is_none_of_ours_is_dropped(server: RedisServer, store: RedisStore) -> None:
+    store.create(a_call())
+    server.ask("ZADD", keys(ID)[2], "1", "garbage")
+    assert store.due(1060.0, "node1") == [ID]
+    assert server.ask("ZSCORE", keys(ID)[2], "garbage") is None
+
+
 def test_the_database_and_the_password_of_the_url_are_used(tmp_path: Path) -> None:
     with RedisServer(tmp_path, "--requirepass", "s3cret") as server:
         with open_store(f"unix://:s3cret@{server.path}?db=3", deadline=PATIENCE) as store:

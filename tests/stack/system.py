@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import socket
 import subprocess
+import sysconfig
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from cli.daemons import DEBIANS_PYTHON
 from routing.pools import dispatcher_list
 from routing.settings import Settings, make_settings
 from routing.store import StoreError, open_store
@@ -126,11 +127,9 @@ class System:
         }
         for name, value in names.items():
             command += ["-A", f"{name}={value}"]
-        env = {
+        env = DEBIANS_PYTHON | {
             "HANDOFF_SETTINGS": str(self.folder / "settings.json"),
-            "HANDOFF_SITE_PACKAGES": str(
-                next(Path(os.environ.get("VIRTUAL_ENV", ROOT / ".venv")).glob("lib/*/site-packages"))
-            ),
+            "HANDOFF_SITE_PACKAGES": sysconfig.get_path("purelib"),
             "PROMETHEUS_MULTIPROC_DIR": str(self.folder / "metrics"),
         }
         return Daemon(command, self.folder / "kamailio.log", self._kamailio_answers, env)

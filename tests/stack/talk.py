@@ -32,8 +32,8 @@ class Talk:
     """Caller, agent and target with RTP; entering it makes the call, and `wire` has seen every message since.
 
     `caller_voice`, `agent_voice` and `target_voice` send at once and note whom they hear, by SSRC. `invited` and
-    `answered` are headers of the caller's INVITE to `number` and of the agent's 200, which has `agent_codecs`. The target is
-    put in the store unless `add_target` is false: for a call while the store is away.
+    `answered` are headers of the caller's INVITE to `number` and of the agent's 200, which has `agent_codecs`. The target
+    is put in the store unless `add_target` is false: for a call while the store is away.
     """
 
     def __init__(
@@ -154,13 +154,21 @@ class Talk:
         invite = self.refer_accepted()
         self.target.reply(invite, 180)
         self.notified(180)
+        self.target_answers(invite)
+        self.notified(200, final=True)
+        self.agent_leaves()
+        self.hear_target()
+        return invite
+
+    def target_answers(self, invite: Message) -> None:
+        """Let the target answer, and send its voice."""
         self.target.reply(invite, 200, sdp=self.target_voice.sdp())
         self.target.expect("ACK")
         self.target_voice.talk_to(invite.body)
-        self.notified(200, final=True)
+
+    def agent_leaves(self) -> None:
+        """Let the agent hang up; nobody else is told."""
         self.agent.expect(200, to=self.agent.request("BYE", self.agent_dialog))
-        self.hear_target()
-        return invite
 
     def hang_up(self) -> None:
         """Let the caller hang up on the agent."""

@@ -1,4 +1,4 @@
-"""What caller and target do with one another after the bridge: every request in the right dialog, audio as they agree."""
+"""What caller and target do with one another after the bridge: each request in the right dialog, audio as agreed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ import pytest
 
 from rtpengine.sdp import endpoint
 from tests.stack.rtp import RtpPeer
-from tests.stack.talk import Talk
 from tests.stack.ua import Ua
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.stack.dialog import Dialog
     from tests.stack.message import Message
-    from tests.stack.system import System
+    from tests.stack.talk import Talk
 
 QUIET = 0.2
 
@@ -131,7 +127,7 @@ def test_a_refused_offer_changes_nothing(pair: Pair, method: str, status: int) -
         refused = pair.answered(offer, status)
         assert refused["Retry-After"] == "5"
         if method == "INVITE":
-            assert pair.seen("ACK")
+            pair.seen("ACK")
             pair.side.ack(refused)
         pair.talk.hear_target()
         pair.other.expect_nothing(0.0)
@@ -215,9 +211,13 @@ def test_an_answer_that_comes_again_is_the_same(pair: Pair) -> None:
     answer = pair.other.reply(seen, 200, sdp=pair.other_voice.sdp(version=2))
     first = pair.answered(offer)
     pair.other.send(answer)
-    replies = lambda: pair.talk.wire.messages(to=pair.side.port, status=200, method="INVITE")  # noqa: E731
-    pair.talk.system.wait_until(lambda: [m.cseq for m in replies()].count(offer.cseq) == 2)
-    assert replies()[-1].body == first.body
+
+    def bodies() -> list[str]:
+        replies = pair.talk.wire.messages(to=pair.side.port, status=200, method="INVITE")
+        return [reply.body for reply in replies if reply.branch == offer.branch]
+
+    pair.talk.system.wait_until(lambda: len(bodies()) == 2)
+    assert bodies() == [first.body, first.body]
     pair.side.ack(first)
     assert pair.seen("ACK").cseq == seen.cseq
     pair.talk.hear_target()
@@ -240,8 +240,10 @@ def test_both_hang_up_at_once(pair: Pair) -> None:
 
 def test_a_stranger_cannot_hang_up(pair: Pair) -> None:
     """Who knows the Call-ID but not the tags is answered, and the call goes on."""
-    for field in ("local", "remote"):
-        dialog = replace(pair.dialog, **{field: f"{getattr(pair.dialog, field)}x"})
+    for dialog in (
+        replace(pair.dialog, local=f"{pair.dialog.local}x"),
+        replace(pair.dialog, remote=f"{pair.dialog.remote}x"),
+    ):
         pair.side.final_reply(pair.side.request("BYE", dialog))
     pair.talk.hear_target()
     pair.end()

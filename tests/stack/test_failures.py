@@ -103,11 +103,9 @@ def test_a_second_transfer_works_after_a_failed_one(talk: Talk) -> None:
     talk.agent.expect(202, to=refer)
     assert talk.notified(100)["Event"] == f"refer;id={refer.cseq}"
     invite = talk.target.expect("INVITE")
-    talk.target.reply(invite, 200, sdp=talk.target_voice.sdp())
-    talk.target.expect("ACK")
-    talk.target_voice.talk_to(invite.body)
+    talk.target_answers(invite)
     assert talk.notified(200, final=True)["Event"] == f"refer;id={refer.cseq}"
-    talk.agent.expect(200, to=talk.agent.request("BYE", talk.agent_dialog))
+    talk.agent_leaves()
     talk.hear_target()
     assert [transfer.outcome for transfer in talk.record.history] == [Outcome.BUSY, Outcome.CONNECTED]
     bye = talk.target.request("BYE", talk.target.dialog(invite))
@@ -161,18 +159,14 @@ def test_the_next_endpoint_answers_when_the_first_is_busy(talk: Talk) -> None:
             desk.expect("ACK")
             invite = talk.target.expect("INVITE")
             assert invite.call_id != first.call_id
-        talk.target.reply(invite, 200, sdp=talk.target_voice.sdp())
-        talk.target.expect("ACK")
-        talk.target_voice.talk_to(invite.body)
+        talk.target_answers(invite)
         talk.notified(200, final=True)
-        talk.agent.expect(200, to=talk.agent.request("BYE", talk.agent_dialog))
+        talk.agent_leaves()
         talk.hear_target()
         (transfer,) = talk.record.history
         assert [(a.uri, a.status) for a in transfer.attempts] == [(desk.uri, 486)]
         assert media_tags(talk) == {"caller", "leg2"}
-        bye = talk.caller.request("BYE", talk.caller_dialog)
-        talk.target.reply(talk.target.expect("BYE"), 200)
-        talk.caller.expect(200, to=bye)
+        talk.hang_up_on_target()
         talk.nothing_left()
 
 

@@ -200,33 +200,38 @@ def test_an_agent_that_does_not_answer_options_gets_no_calls() -> None:
 def test_an_offer_may_come_in_the_answer(office: Office) -> None:
     """INVITE without SDP, offer in 200, answer in ACK: audio flows, and the call can be handed over."""
     system = office.system
-    with Ua("target") as target, RtpPeer() as ear, RtpPeer() as agent_voice, RtpPeer() as target_voice:
-        with Ua("caller", proxy=system.proxy) as caller:
-            system.add_target("support", target.uri)
-            sent = caller.invite(f"sip:{NUMBER}@127.0.0.1:{system.port}")
-            agent, _, incoming = office.chosen(sent)
-            assert not incoming.body
-            agent.reply(incoming, 200, sdp=agent_voice.sdp("PCMU", "PCMA"))
-            answer = caller.expect(200, to=sent)
-            assert endpoint(answer.body)[1] != agent_voice.address[1]
-            caller.ack(answer, sdp=ear.sdp())
-            acked = agent.expect("ACK")
-            assert endpoint(acked.body)[1] not in {ear.address[1], 0}
-            ear.talk_to(answer.body)
-            agent_voice.talk_to(acked.body)
-            ear.wait_heard(agent_voice.ssrc)
-            agent_voice.wait_heard(ear.ssrc)
-            headers = {"Refer-To": "<sip:support@127.0.0.1>", "Refer-Sub": "false"}
-            agent.expect(202, to=agent.request("REFER", agent.dialog(incoming), headers=headers))
-            handed = target.expect("INVITE")
-            target.reply(handed, 200, sdp=target_voice.sdp())
-            target.expect("ACK")
-            target_voice.talk_to(handed.body)
-            ear.wait_heard(target_voice.ssrc)
-            target_voice.wait_heard(ear.ssrc)
-            agent.reply(agent.expect("BYE"), 200)
-            hangs_up(caller, answer, target)
-            ended(system)
+    with (
+        Ua("target") as target,
+        RtpPeer() as ear,
+        RtpPeer() as agent_voice,
+        RtpPeer() as target_voice,
+        Ua("caller", proxy=system.proxy) as caller,
+    ):
+        system.add_target("support", target.uri)
+        sent = caller.invite(f"sip:{NUMBER}@127.0.0.1:{system.port}")
+        agent, _, incoming = office.chosen(sent)
+        assert not incoming.body
+        agent.reply(incoming, 200, sdp=agent_voice.sdp("PCMU", "PCMA"))
+        answer = caller.expect(200, to=sent)
+        assert endpoint(answer.body)[1] != agent_voice.address[1]
+        caller.ack(answer, sdp=ear.sdp())
+        acked = agent.expect("ACK")
+        assert endpoint(acked.body)[1] not in {ear.address[1], 0}
+        ear.talk_to(answer.body)
+        agent_voice.talk_to(acked.body)
+        ear.wait_heard(agent_voice.ssrc)
+        agent_voice.wait_heard(ear.ssrc)
+        headers = {"Refer-To": "<sip:support@127.0.0.1>", "Refer-Sub": "false"}
+        agent.expect(202, to=agent.request("REFER", agent.dialog(incoming), headers=headers))
+        handed = target.expect("INVITE")
+        target.reply(handed, 200, sdp=target_voice.sdp())
+        target.expect("ACK")
+        target_voice.talk_to(handed.body)
+        ear.wait_heard(target_voice.ssrc)
+        target_voice.wait_heard(ear.ssrc)
+        agent.reply(agent.expect("BYE"), 200)
+        hangs_up(caller, answer, target)
+        ended(system)
 
 
 def test_a_call_by_sipp_without_sdp_in_its_invite() -> None:

@@ -138,9 +138,7 @@ def test_the_ring_timeout_and_the_answer_cross(system: System, agent: Ua) -> Non
                 talk.target.expect("ACK")
                 talk.target_voice.talk_to(invite.body)
                 talk.hear_target()
-                bye = talk.caller.request("BYE", talk.caller_dialog)
-                talk.target.reply(talk.target.expect("BYE"), 200)
-                talk.caller.expect(200, to=bye)
+                talk.hang_up_on_target()
                 talk.agent.reply(talk.agent.expect("BYE"), 200)
             talk.nothing_left()
             talk.connect()
@@ -149,7 +147,7 @@ def test_the_ring_timeout_and_the_answer_cross(system: System, agent: Ua) -> Non
 
 
 def test_the_answer_comes_twice(talk: Talk) -> None:
-    """Before the ACK and after it: each time an ACK, but one bridge and one final NOTIFY (RFC 3261 section 13.2.2.4)."""
+    """Before the ACK and after it: each time an ACK, but one bridge and one final NOTIFY (13.2.2.4)."""
     invite = talk.refer_accepted()
     answer = talk.target.reply(invite, 200, sdp=talk.target_voice.sdp(), send=False)
     talk.target.send(answer, answer)
@@ -160,7 +158,7 @@ def test_the_answer_comes_twice(talk: Talk) -> None:
     before = len(talk.wire.messages(to=talk.target.port, method="ACK"))
     talk.target.send(answer)
     talk.system.wait_until(lambda: len(talk.wire.messages(to=talk.target.port, method="ACK")) > before)
-    talk.agent.expect(200, to=talk.agent.request("BYE", talk.agent_dialog))
+    talk.agent_leaves()
     talk.hear_target()
     talk.agent.expect_nothing(0.1)
     assert [transfer.outcome for transfer in talk.record.history] == [Outcome.CONNECTED]
@@ -194,7 +192,7 @@ def test_two_phones_behind_a_forking_proxy_answer(talk: Talk, when: str) -> None
         turned_away(talk, loser, other if loser is second else answer)
         winner.expect("ACK")
         talk.target_voice.talk_to(invite.body)
-        talk.agent.expect(200, to=talk.agent.request("BYE", talk.agent_dialog))
+        talk.agent_leaves()
         talk.hear_target()
         bye = talk.caller.request("BYE", talk.caller_dialog)
         winner.reply(winner.expect("BYE"), 200)

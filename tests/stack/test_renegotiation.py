@@ -1,4 +1,4 @@
-"""Offers within the call while it is being handed over: they are settled first, and the bridge uses what they agreed."""
+"""Offers within a call that is handed over: they are settled first, and the bridge uses what they agreed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtpengine.sdp import endpoint
 from routing.records import State
+from rtpengine.sdp import endpoint
 from tests.stack.rtp import RtpPeer
 
 if TYPE_CHECKING:
@@ -27,21 +27,12 @@ def moved() -> Iterator[RtpPeer]:
         yield peer
 
 
-def answered(talk: Talk, invite: Message) -> None:
-    """Let the target answer the INVITE of a transfer."""
-    talk.target.reply(invite, 200, sdp=talk.target_voice.sdp())
-    talk.target.expect("ACK")
-    talk.target_voice.talk_to(invite.body)
-
-
 def ends(talk: Talk) -> None:
     """Let the agent leave after its final NOTIFY, check that caller and target talk, and let the caller hang up."""
     talk.notified(200, final=True)
-    talk.agent.expect(200, to=talk.agent.request("BYE", talk.agent_dialog))
+    talk.agent_leaves()
     talk.hear_target()
-    bye = talk.caller.request("BYE", talk.caller_dialog)
-    talk.target.reply(talk.target.expect("BYE"), 200)
-    talk.caller.expect(200, to=bye)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 
@@ -92,7 +83,7 @@ def test_the_caller_moves_its_audio_while_the_target_rings(talk: Talk, moved: Rt
     talk.notified(180)
     agent_accepts(talk, *caller_moves(talk, moved))
     talk.hear_each_other()
-    answered(talk, invite)
+    talk.target_answers(invite)
     ends(talk)
 
 
@@ -105,7 +96,7 @@ def test_the_agent_moves_its_audio_while_the_target_rings(talk: Talk, moved: Rtp
     caller_accepts(talk, *agent_moves(talk, moved))
     talk.hear_each_other()
     if not fails:
-        answered(talk, invite)
+        talk.target_answers(invite)
         ends(talk)
         return
     sdp = talk.target_voice.sdp().replace(f"m=audio {talk.target_voice.address[1]}", "m=audio 0")
@@ -123,7 +114,7 @@ def test_the_bridge_waits_for_an_offer_under_way(talk: Talk, moved: RtpPeer, par
     """The target is acknowledged at once, but the caller comes on only when it has its answer."""
     invite = talk.refer_accepted()
     offer, seen = (caller_moves if party == "caller" else agent_moves)(talk, moved)
-    answered(talk, invite)
+    talk.target_answers(invite)
     talk.system.wait_until(lambda: talk.record.state is State.BRIDGING)
     talk.agent.expect_nothing(0.1)
     if party == "caller":
@@ -143,7 +134,7 @@ def test_the_bridge_goes_on_when_the_offer_is_refused(talk: Talk, moved: RtpPeer
     invite = talk.refer_accepted()
     offer = talk.caller.request("INVITE", talk.caller_dialog, sdp=moved.sdp("PCMU", version=2))
     seen = talk.agent.expect("INVITE")
-    answered(talk, invite)
+    talk.target_answers(invite)
     talk.agent.reply(seen, status)
     talk.agent.expect("ACK")
     talk.caller.ack(talk.caller.expect(status, to=offer))
@@ -155,16 +146,14 @@ def test_the_bridge_does_not_wait_for_an_agent_that_says_nothing(talk: Talk, mov
     invite = talk.refer_accepted()
     offer = talk.caller.request("INVITE", talk.caller_dialog, sdp=moved.sdp("PCMU", version=2))
     seen = talk.agent.expect("INVITE")
-    answered(talk, invite)
-    talk.agent.expect(200, to=talk.agent.request("BYE", talk.agent_dialog))
+    talk.target_answers(invite)
+    talk.agent_leaves()
     talk.notified(200, final=True)
     talk.agent.reply(seen, 487)
     talk.agent.expect("ACK")
     talk.caller.ack(talk.caller.expect(487, to=offer))
     talk.hear_target()
-    bye = talk.caller.request("BYE", talk.caller_dialog)
-    talk.target.reply(talk.target.expect("BYE"), 200)
-    talk.caller.expect(200, to=bye)
+    talk.hang_up_on_target()
     talk.nothing_left()
 
 
@@ -196,15 +185,16 @@ def test_the_callers_offer_crosses_the_bridge(talk: Talk, first: str) -> None:
 
 def offer_settled(talk: Talk, offer: Message, moved: RtpPeer) -> bool:
     """Let whoever gets the caller's offer accept it; tells whether anybody did."""
-    ports = {talk.agent.port: talk.agent, talk.target.port: talk.target, talk.caller.port: talk.caller}
-    what = talk.wire.wait_for(
-        lambda m: (m.method, m.uri != "") == ("INVITE", True)
-        and m.source == talk.system.proxy
-        and m.destination[1] in ports
-        and m.at > offer_sent(talk, offer)
-        and bool(m.to_tag)
-        or (m.branch == offer.branch and (m.status or 0) >= 300)
-    )
+    ports = {talk.agent.port: talk.agent, talk.target.port: talk.target}
+    sent_at = talk.wire.wait_for(lambda m: m.is_request and m.branch == offer.branch).at
+
+    def settles(message: Message) -> bool:
+        if message.is_request:
+            ours = message.source == talk.system.proxy and message.destination[1] in ports
+            return ours and message.method == "INVITE" and message.to_tag != "" and message.at > sent_at
+        return message.branch == offer.branch and (message.status or 0) >= 300
+
+    what = talk.wire.wait_for(settles)
     if not what.is_request:
         talk.caller.ack(talk.caller.expect(what.status or 0, to=offer))
         return False
@@ -216,8 +206,3 @@ def offer_settled(talk: Talk, offer: Message, moved: RtpPeer) -> bool:
     talk.caller.ack(answer)
     who.expect("ACK")
     return True
-
-
-def offer_sent(talk: Talk, offer: Message) -> float:
-    """Tell when the caller's offer was on the wire."""
-    return talk.wire.wait_for(lambda m: m.is_request and m.branch == offer.branch).at
