@@ -129,9 +129,8 @@ class CallMedia:
     def restore(self, call: Call, peer: Party | None = None) -> None:
         """Join the caller and whom it talks with again as they last agreed; a failure shows at the next check."""
         peer = peer or _peer(call, Party.CALLER)
-        sdp = call.media.target_sdp if peer is Party.TARGET else call.media.agent_sdp
         try:
-            self._join(call, tag(call, peer), sdp)
+            self._join(call, tag(call, peer), call.media.of(peer))
         except RtpengineError:
             return
 
@@ -173,11 +172,10 @@ class CallMedia:
         if not self._silence or call.peer(Party.CALLER) is not Party.TARGET:
             return None
         since = call.history[-1].answered_at or now
-        bodies = ((Party.CALLER, call.media.caller_sdp), (Party.TARGET, call.media.target_sdp))
-        for party, sdp in bodies:
+        for party in (Party.CALLER, Party.TARGET):
             stream = streams.get(tag(call, party))
             quiet = stream is not None and now - max(stream.last_packet, since) > self._silence
-            if quiet and sends(sdp):
+            if quiet and sends(call.media.of(party)):
                 return PartyLost(party, "no media")
         return None
 
