@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 import KSR
 
+from kemi.answers import Answers
 from kemi.calls import Calls
 from kemi.context import Context
 from kemi.dialogs import BRIDGED, Dialogs
@@ -91,7 +92,8 @@ class Handoff:
             apology_seconds=_duration(apology),
         )
         self._calls = Calls(self._context)
-        self._dialogs = Dialogs(self._context)
+        self._answers = Answers(self._context)
+        self._dialogs = Dialogs(self._context, self._answers)
         self._legs = Legs(self._context)
         self._timer = Timer(self._context)
 
@@ -178,13 +180,13 @@ class Handoff:
         """Handle the response to a request within a call that was relayed."""
         del msg
         self.metrics.reply(KSR.kx.get_status())
-        self._dialogs.replied()
+        self._answers.replied()
 
     @_guarded
     def ksr_dialog_failure(self, msg: object) -> None:
         """Handle the refusal of an offer within a call."""
         del msg
-        self._dialogs.failed()
+        self._answers.failed()
 
     @_guarded
     def ksr_refresh_reply(self, msg: object) -> None:
@@ -196,7 +198,7 @@ class Handoff:
     def ksr_refresh_failure(self, msg: object) -> None:
         """Handle the refusal of our session refresh: 481 and 408 mean that the caller is gone."""
         del msg
-        self._dialogs.refresh_failed()
+        self._answers.refresh_failed()
 
     def _observe(self, before: Call, event: Event, after: Call) -> None:
         """Log a transition once, and keep a copy of a bridged call on this node."""

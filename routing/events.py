@@ -98,9 +98,10 @@ class AgentHungUp(HungUp):
 
 @dataclass(frozen=True, slots=True)
 class TargetHungUp(HungUp):
-    """The target sent BYE."""
+    """The target sent BYE; `leg` is the one whose Contact it sent it to, known before its answer has been handled."""
 
     party: ClassVar[Party] = Party.TARGET
+    leg: int = 0
 
 
 @dataclass(frozen=True, slots=True)

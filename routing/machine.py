@@ -85,7 +85,7 @@ _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     (ev.MediaFailed,            (s.nothing,         t.offer_failed,    s.illegal,         t.bridge_failed,   s.illegal,         s.illegal,         s.nothing,         s.illegal)),
     (ev.CallerHungUp,           (d.hang_up,         d.abandon,         d.abandon,         d.abandon,         d.hang_up,         d.hang_up,         d.hang_up,         s.illegal)),
     (ev.AgentHungUp,            (d.hang_up,         d.agent_left,      d.agent_left,      d.agent_left,      t.agent_gone,      s.illegal,         s.illegal,         s.illegal)),
-    (ev.TargetHungUp,           (s.illegal,         s.illegal,         s.illegal,         t.target_left,     d.hang_up,         d.hang_up,         s.illegal,         s.illegal)),
+    (ev.TargetHungUp,           (s.illegal,         t.target_left,     t.target_left,     t.target_left,     d.hang_up,         d.hang_up,         s.illegal,         s.illegal)),
     (ev.PartyLost,              (d.lost,            d.lost_waiting,    d.lost_waiting,    d.lost_bridging,   d.lost_leaving,    d.lost,            d.lost,            s.illegal)),
     (ev.RequestReceived,        (d.relay,           d.relay,           d.relay,           d.retry_later,     d.relay,           d.relay,           d.retry_later,     s.illegal)),
     (ev.SessionChanged,         (d.change_session,  d.change_session,  d.change_session,  d.resume_bridge,   d.change_session,  d.change_session,  s.nothing,         s.illegal)),
@@ -113,7 +113,8 @@ def row_of(call: Call, event: ev.Event, now: float) -> Row:
     ):
         return _STRAY_LEG[type(event)]
     if isinstance(event, ev.HungUp | ev.PartyLost | ev.RequestReceived) and call.dialog(event.party) is None:
-        return _STRAY_PARTY[type(event)]
+        overtook = isinstance(event, ev.TargetHungUp) and call.leg is not None and event.leg == call.leg.number
+        return type(event) if overtook else _STRAY_PARTY[type(event)]
     return type(event)
 
 

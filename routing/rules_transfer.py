@@ -205,7 +205,7 @@ def bridge_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
 
 @leads_to(State.TALKING, State.APOLOGISING)
 def target_left(call: Call, event: ev.TargetHungUp, now: float) -> Step:
-    """Fail: the person hung up before the caller came on."""
+    """Fail: the person hung up before the caller came on; so quickly, perhaps, that the BYE overtook the 200."""
     accepted = do.AcceptRequest(200, "OK")
     call, actions = _fail(call, Outcome.REJECTED, 603, "Decline", now)
     return call, [accepted, *actions]

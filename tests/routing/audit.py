@@ -72,7 +72,7 @@ class Audit:
                 self.open.remove(key(gone))
         if isinstance(event, ev.LegAnswered):
             self.sent.setdefault((event.call_id, event.local_tag, event.remote_tag), event.cseq)
-        if isinstance(event, ev.LegFailed | ev.LegAnswered):
+        if isinstance(event, ev.LegFailed | ev.LegAnswered | ev.TargetHungUp):
             self.ringing.discard(event.leg)
         if isinstance(event, ev.MediaFailed) and before.state is State.CALLING and before.leg:
             self.ringing.discard(before.leg.number)  # it was never invited

@@ -38,7 +38,7 @@ def everything(call: Call) -> Iterator[ev.Event]:
         yield from (ev.LegFailed(leg, status, "No", heard) for status in (408, 486, 603) for heard in (True, False))
     yield ev.MediaBridged()
     yield ev.MediaFailed(488, "No codec")
-    yield from (ev.CallerHungUp(200), ev.AgentHungUp(200), ev.TargetHungUp(200))
+    yield from (ev.CallerHungUp(200), ev.AgentHungUp(200), ev.TargetHungUp(200), ev.TargetHungUp(200, call.legs_made))
     for party in Party:
         yield ev.PartyLost(party, "no media")
         yield ev.RequestReceived(party, "INVITE", 200, None, offer=True)

@@ -115,6 +115,16 @@ def test_the_200_of_the_target_comes_twice() -> None:
     assert story.answers() == []
 
 
+def test_the_bye_of_the_target_overtakes_its_200() -> None:
+    story = Story()
+    story.refer()
+    story.rings()
+    failed = story.event(ev.TargetHungUp(2, leg=1))
+    assert failed == ["answer 200", "NOTIFY 603 final", "release leg 1", "record rejected"]
+    assert story.state is State.TALKING
+    assert story.answers() == ["BYE person-1"]
+
+
 def test_two_persons_behind_one_endpoint_answer_at_once() -> None:
     story = Story()
     story.refer()

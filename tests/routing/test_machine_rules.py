@@ -102,6 +102,11 @@ class Calls(RuleBasedStateMachine):
         """Let a party send BYE."""
         self.happens(kind(next(self.unique)))
 
+    @rule(back=st.integers(0, 1))
+    def hangs_up_before_its_answer_is_handled(self, back: int) -> None:
+        """Let the BYE of a person overtake the 200."""
+        self.happens(ev.TargetHungUp(next(self.unique), self.leg(back)))
+
     @rule(party=PARTIES)
     def vanishes(self, party: Party) -> None:
         """Let a party be gone."""

@@ -50,6 +50,7 @@ class RtpPeer:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
+        self._socket.sendto(b"", self.address)  # wakes the receiver
         for thread in self._threads:
             thread.join()
         self._socket.close()

@@ -32,8 +32,8 @@ class Talk:
     """Caller, agent and target with RTP; entering it makes the call, and `wire` has seen every message since.
 
     `caller_voice`, `agent_voice` and `target_voice` send at once and note whom they hear, by SSRC. `invited` and
-    `answered` are headers of the caller's INVITE to `number` and of the agent's 200, which has `agent_codecs`. The target
-    is put in the store unless `add_target` is false: for a call while the store is away.
+    `answered` are headers of the caller's INVITE to `number` and of the agent's 200, which has `agent_codecs`. The
+    target is put in the store unless `add_target` is false: for a call while the store is away.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,13 +75,20 @@ def test_an_offer_in_the_answer_before_the_transfer(talk: Talk, moved: RtpPeer, 
 
 @pytest.mark.parametrize("target", [("PCMU",), ("PCMA",), ("G722",), ("PCMA", "PCMU")], ids="-".join)
 def test_an_agent_that_agreed_to_several_codecs(system: System, agent: Ua, target: tuple[str, ...]) -> None:
-    """The caller goes on with the one that it uses; the target gets what it answered with."""
+    """The target hears what it answered with, and the caller what it agreed to."""
     with RtpPeer(target[0]) as voice, Talk(system, agent, agent_codecs=("PCMU", "PCMA")) as talk:
         talk.target_voice = voice
         invite = talk.refer_accepted()
         talk.target.reply(invite, 200, sdp=voice.sdp(*target))
         talk.target.expect("ACK")
         voice.talk_to(invite.body)
-        ends(talk)
-        assert {p.payload_type for p in voice.packets()} <= {PAYLOAD_TYPES[codec] for codec in target}
-        assert {p.payload_type for p in talk.caller_voice.packets()} == {PAYLOAD_TYPES["PCMU"]}
+        talk.notified(200, final=True)
+        talk.agent_leaves()
+        bridged_at = time.time()
+        for ear in (voice, talk.caller_voice):
+            ear.wait_heard(since=bridged_at)  # by whatever SSRC: rtpengine chooses one when it transcodes
+        talk.hang_up_on_target()
+        talk.nothing_left()
+        foreign = [p for p in voice.packets() if p.payload_type not in {PAYLOAD_TYPES[codec] for codec in target}]
+        assert len(foreign) <= 1, "only what was on its way at the bridge may come as the caller sent it"
+        assert {p.payload_type for p in talk.caller_voice.packets()} <= {PAYLOAD_TYPES["PCMU"], PAYLOAD_TYPES["PCMA"]}
