@@ -96,9 +96,9 @@ def _families(snapshot: Snapshot, nodes: Mapping[str, bool]) -> Iterator[Metric]
     yield GaugeMetricFamily("handoff_redis_up", "1 if Redis answers in time, else 0.", value=int(snapshot.redis_up))
     if not snapshot.redis_up:
         return  # What is not known is not told: it would be taken for zero calls.
-    states = {state: snapshot.calls[state] for state in State if state is not State.ENDED}
+    states = {str(state): snapshot.calls[state] for state in State if state is not State.ENDED}
     yield _family("handoff_calls_active", "Calls now, by where they stand.", "state", states)
-    modes = {mode: snapshot.transfers[mode] for mode in Mode}
+    modes = {str(mode): snapshot.transfers[mode] for mode in Mode}
     yield _family("handoff_transfers_active", "Transfers under way.", "mode", modes)
     yield GaugeMetricFamily("handoff_calls_unreadable", "Records of calls that cannot be read.", snapshot.unreadable)
     yield _family("handoff_node_up", "1 if the node gives signs of life, else 0.", "node", nodes)

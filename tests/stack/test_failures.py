@@ -170,6 +170,27 @@ def test_the_next_endpoint_answers_when_the_first_is_busy(talk: Talk) -> None:
         talk.nothing_left()
 
 
+def test_the_next_endpoint_is_called_when_nobody_answers_at_the_first(system: System, agent: Ua) -> None:
+    """The ring timeout holds for each endpoint."""
+    with Ua("desk") as desk, Talk(system, agent, ring_timeout=1.0) as talk:
+        system.add_target(TARGET, desk.uri, talk.target.uri, ring_timeout=1.0)
+        talk.agent.expect(202, to=talk.refer())
+        talk.notified(100)
+        first = desk.expect("INVITE")
+        desk.reply(first, 180)
+        talk.notified(180)
+        desk.reply(desk.expect("CANCEL"), 200)
+        desk.reply(first, 487)
+        desk.expect("ACK")
+        talk.target_answers(talk.target.expect("INVITE"))
+        talk.notified(200, final=True)
+        talk.agent_leaves()
+        talk.hear_target()
+        assert [attempt.status for attempt in talk.record.history[0].attempts] == [408]
+        talk.hang_up_on_target()
+        talk.nothing_left()
+
+
 def test_a_refusal_for_everywhere_ends_the_search(talk: Talk) -> None:
     """6xx says that no other endpoint is of use either (RFC 3261 section 21.6)."""
     with Ua("desk") as desk:
