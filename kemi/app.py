@@ -19,13 +19,14 @@ from kemi.dialogs import BRIDGED, Dialogs
 from kemi.engine import Engine
 from kemi.legs import Legs
 from kemi.media import CallMedia
-from kemi.message import SipError, done, reply, text
+from kemi.message import SipError, done, name_call, reply, text
 from kemi.metrics import Metrics
 from kemi.names import Callback
 from kemi.outgoing import ALLOW, Outgoing
 from kemi.performer import Performer
 from kemi.tick import Timer
 from kemi.transfers import Transfers
+from routing.events import PartyLost
 from routing.records import State, encode
 from routing.settings import Settings
 from routing.store import open_store
@@ -112,6 +113,8 @@ class Handoff:
             self._route(method)
         except SipError as error:
             if method != "ACK":
+                if method in {"INVITE", "REFER"}:
+                    KSR.info(f"call={name_call()} refused={method} status={error.status} reason={error.text!r}\n")
                 self.metrics.answer(error.status)
                 reply(error.status, error.text, error.retry_after)
 
@@ -200,11 +203,23 @@ class Handoff:
         del msg
         self._answers.refresh_failed()
 
+    @_guarded
+    def ksr_agent_event(self, msg: object, event: str) -> None:
+        """Log that an agent has stopped, or has begun, to answer OPTIONS."""
+        del msg
+        KSR.warn(f"agent={text('$ru')} {'is down' if event.endswith('down') else 'is up'}\n")
+
     def _observe(self, before: Call, event: Event, after: Call) -> None:
         """Log a transition once, and keep a copy of a bridged call on this node."""
         if before.state is after.state:
             return
-        KSR.info(f"call={after.id} event={type(event).__name__} from={before.state} to={after.state}\n")
+        line = f"call={after.id} event={type(event).__name__} from={before.state} to={after.state}"
+        if isinstance(event, PartyLost):
+            line += f" party={event.party} reason={event.reason!r}"
+        if len(after.history) > len(before.history):
+            done_now = after.history[-1]
+            line += f" target={done_now.target} outcome={done_now.outcome} status={done_now.status}"
+        KSR.info(f"{line}\n")
         if after.state in {State.LEAVING, State.CONNECTED}:
             KSR.htable.sht_sets(BRIDGED, after.id, encode(after).decode())
         elif after.state is State.ENDED:

@@ -83,12 +83,15 @@ class Calls:
             else:
                 return node
 
-    @staticmethod
-    def _relay() -> None:
+    def _relay(self) -> None:
+        """Send the INVITE to the agent chosen, or to the next one that it can be sent to; raises SipError."""
         KSR.tm.t_on_reply(Callback.CALL_REPLY)
         KSR.tm.t_on_failure(Callback.CALL_FAILURE)
-        if not done(KSR.tm.t_relay()):
-            reply(500, "The agent cannot be reached")
+        while not done(KSR.tm.t_relay()):
+            KSR.warn(f"call={name_call()} agent={text('$du')} cannot be reached\n")
+            if not done(KSR.dispatcher.ds_next_dst()):
+                self._context.media.release(text("$avp(node)"), name_call())
+                raise SipError(503, "No agent is available", retry_after=10)
 
     def replied(self) -> None:
         """Anchor the agent's media in a provisional or final response, and keep a record when it has answered."""
@@ -109,6 +112,8 @@ class Calls:
             return
         call = self._record(call_id, node, Media(caller_sdp=offer, caller_view=view, agent_sdp=sdp))
         self._context.metrics.call(call.pool)
+        people = f"caller={call.caller.remote_target} agent={call.agent.remote_target if call.agent else ''}"
+        KSR.info(f"call={call_id} event=CallAnswered to=talking pool={call.pool} {people}\n")
         try:
             self._context.store.create(call)
         except StoreError as error:
@@ -178,6 +183,9 @@ class Calls:
         cancelled = done(KSR.tm.t_is_canceled())
         if not cancelled and (status == 408 or 500 <= status < 600) and done(KSR.dispatcher.ds_next_dst()):
             KSR.info(f"call={name_call()} agent failed with {status}, trying {text('$du')}\n")
-            self._relay()
+            try:
+                self._relay()
+            except SipError as error:
+                reply(error.status, error.text, error.retry_after)
             return
         self._context.media.release(text("$avp(node)"), name_call())

@@ -115,6 +115,7 @@ class Dialogs:
         if sender and sender.mark:
             node, sdp = sender.mark.media_node, body() if method in OFFERS else ""
             if method == "BYE":
+                KSR.info(f"call={sender.call_id} event={sender.party.capitalize()}HungUp to=ended\n")
                 self._context.media.release(node, sender.call_id)
             elif sdp:
                 try:

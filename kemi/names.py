@@ -11,6 +11,7 @@ class Callback(StrEnum):
     REQUEST = "ksr_request_route"
     LOCAL_REQUEST = "ksr_tm_event"
     TICK = "ksr_tick"
+    AGENT_EVENT = "ksr_agent_event"
     CALL_REPLY = "ksr_call_reply"
     CALL_FAILURE = "ksr_call_failure"
     LEG_REPLY = "ksr_leg_reply"

@@ -34,6 +34,8 @@ class Outgoing:
     def hook(self) -> None:
         """Hang the callbacks on the request that tm is making; tm calls this while `_send` runs."""
         if self._hooks is None:
+            if KSR.kx.get_method() == "OPTIONS":  # the dispatcher asks whether an agent is there
+                KSR.tm.t_set_fr(0, round(1000 * self._no_reply))
             return
         on_reply, on_failure = self._hooks
         KSR.tm.t_on_reply(on_reply)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import KSR
 
 from kemi.message import SipError, done, header, headers, uri_of
+from kemi.transfers import plain
 from routing.events import TransferRequested
 from routing.records import Party, Subscription
 from routing.values import BadValue, ReferTo
@@ -35,7 +36,7 @@ def read_refer(context: Context, party: Party, cseq: int) -> Finding:
     try:
         refer_to = ReferTo.parse(values[0]).with_headers(given)
     except BadValue as error:
-        raise SipError(error.status, str(error).splitlines()[0][:120]) from error
+        raise SipError(error.status, plain(error.what)) from error
     requested_at = time.time()
     subscription = Subscription(cseq=cseq, notify=(header("Refer-Sub") or "true").strip().lower() != "false")
     referred_by = header("Referred-By") or header("b") or f"<{uri_of(header('From'))}>"

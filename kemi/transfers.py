@@ -29,17 +29,19 @@ class Transfers:
     def find(self, refer_to: ReferTo, is_ours: Callable[[str], bool]) -> Target:
         """Find the target that a Refer-To means; raises SipError: 404 for an unknown one, 403 for a foreign URI.
 
-        `is_ours` tells whether a URI is at this host: there, a user part that names no target names nothing.
+        `is_ours` tells whether a URI is at this host: there, a user part that names no target names nothing. Nor does
+        it at a host without a domain, such as sip:support@handoff.
         """
         target = self.named(refer_to.user)
         try:
             if target is None:
-                if not self._settings.may_dial(refer_to.host) and (not refer_to.host or is_ours(refer_to.uri)):
-                    raise SipError(404, f"No target {_plain(refer_to.user)}")
+                foreign = any(sign in refer_to.host for sign in ".:") and not is_ours(refer_to.uri)
+                if not foreign and not self._settings.may_dial(refer_to.host):
+                    raise SipError(404, f"No target {plain(refer_to.user)}")
                 target = Target.from_uri(refer_to.uri, self._settings)
             return target.with_settings(refer_to.settings)
         except BadValue as error:
-            raise SipError(error.status, _plain(str(error))) from error
+            raise SipError(error.status, plain(error.what)) from error
 
     def named(self, name: str) -> Target | None:
         """Read the target of this name; raises SipError 500 for one that cannot be read."""
@@ -47,8 +49,8 @@ class Transfers:
         try:
             return Target.from_json(data) if data is not None else None
         except TargetError as error:
-            KSR.err(f"target={_plain(name)}: {_plain(' '.join(str(error).split()), 500)}\n")
-            raise SipError(500, f"Target {_plain(name)} cannot be read") from error
+            KSR.err(f"target={plain(name)}: {plain(' '.join(str(error).split()), 500)}\n")
+            raise SipError(500, f"Target {plain(name)} cannot be read") from error
 
     def plan(
         self,
@@ -77,6 +79,6 @@ class Transfers:
         )
 
 
-def _plain(words: str, length: int = 120) -> str:
+def plain(words: str, length: int = 120) -> str:
     """Make text fit for a reason phrase or the log: printable ASCII on one line, of this length at most."""
     return "".join(letter if " " <= letter <= "~" else "?" for letter in words)[:length]

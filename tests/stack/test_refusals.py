@@ -56,9 +56,10 @@ def test_the_callers_side_may_not_transfer(talk: Talk) -> None:
     talk.nothing_left()
 
 
-def test_an_unknown_target_is_not_found(talk: Talk) -> None:
-    """The reason phrase names it."""
-    assert "nobody" in refused(talk, talk.refer("nobody"), 404).reason
+@pytest.mark.parametrize("refer_to", ["nobody", "<sip:nobody@handoff>"])
+def test_an_unknown_target_is_not_found(talk: Talk, refer_to: str) -> None:
+    """The reason phrase names it; a host without a domain is no place to dial either."""
+    assert refused(talk, talk.refer(refer_to), 404).reason == "No target nobody"
 
 
 def test_a_uri_outside_of_the_policy_is_forbidden(talk: Talk) -> None:
