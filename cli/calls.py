@@ -63,7 +63,10 @@ def list_calls(config: str | None, as_json: bool) -> None:
 @calls.command("show")
 @click.argument("prefix", metavar="CALL")
 def show_call(config: str | None, as_json: bool, prefix: str) -> None:
-    """Show a call and what became of its transfers; one that has ended is looked up in the call log."""
+    """Show a call and what became of its transfers.
+
+    A call that has ended is found only if it had a transfer: it is looked up in the call log.
+    """
     with connect(effective_settings(config)) as store:
         call = seek_call(store, prefix)
         ended = None if call else seek_ended(store, prefix)
@@ -75,7 +78,8 @@ def show_call(config: str | None, as_json: bool, prefix: str) -> None:
         print_json(data) if as_json else _print_ended(call_id, transfers)
     else:
         searched = f"the newest {LOG_SEARCHED} transfers of the call log"
-        raise Failed(f"there is no active call {prefix}, and {searched} know none: see `handoff calls list`")
+        missing = f"there is no active call {prefix}, and {searched} know none"
+        raise Failed(f"{missing} (a call that ends without a transfer is not kept): see `handoff calls list`")
 
 
 @calls.command("transfer")
@@ -109,7 +113,10 @@ def cancel_transfer(config: str | None, as_json: bool, prefix: str) -> None:
 @calls.command("watch")
 @click.option("--every", type=click.FloatRange(0.1, 60), default=0.5, show_default=True, help="Seconds between looks.")
 def watch_calls(config: str | None, as_json: bool, every: float) -> None:
-    """Follow all calls, a line for each change, until Ctrl-C; with --json each line is an object."""
+    """Follow all calls, a line for each change, until Ctrl-C; with --json each line is an object.
+
+    It looks every 0.5 s, or as --every says: states that are shorter are not seen, outcomes are.
+    """
     with connect(effective_settings(config)) as store:
         watcher = Watcher(store)
         away = False

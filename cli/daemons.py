@@ -53,6 +53,9 @@ REDIS_CHATTER = re.compile(
 )
 
 
+NO_OVERCOMMIT = "vm.overcommit_memory is 0; when memory is short, Redis may fail to save: sysctl vm.overcommit_memory=1"
+
+
 def find_program(name: str) -> str | None:
     """Find a program, also where administrators have theirs (Debian's users do not have /usr/sbin in their PATH)."""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin")
@@ -125,6 +128,8 @@ class KamailioLog:
 
 
 def _pick_redis(line: str) -> str:
+    if "WARNING Memory overcommit" in line or "WARNING overcommit_memory" in line:  # since Redis 7, and before
+        return NO_OVERCOMMIT
     return "" if REDIS_CHATTER.search(line) else line
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import asdict
@@ -13,23 +14,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.diagnosis.finding import Finding, Status, failed, ok
+from cli.diagnosis.finding import START, Finding, Status, failed, ok
 from cli.diagnosis.machine import check_descriptors, check_programs
-from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics
+from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics, judge_pool
 from cli.diagnosis.stored import check_stored
-from cli.effective import effective_settings
-from cli.output import Exit, Failed, OperatorCommand, plain, print_json
+from cli.effective import effective_settings, name_missing
+from cli.output import Exit, Failed, OperatorCommand, counted, plain, print_json
+from cli.paths import settings_file
 from routing.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from routing.settings import Settings
+    from routing.settings import Pool, Settings
 
     Check = Callable[[], list[Finding]]
 
 DEADLINE = 12.0
 """Seconds after which a check that has not ended is given up; each ends sooner unless a name lookup hangs."""
+AGENTS_DEADLINE = DEADLINE - 2.0
+"""Seconds for the agents of a pool, so that one that hangs leaves time to tell of the others."""
 STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold red"}
 
 
@@ -58,8 +62,22 @@ def examine(config: str | None) -> list[Finding]:
     except Failed as error:
         text, _, mend = str(error).partition(": ")
         return [failed("config", text, mend), *run_checks(_local_checks(None))]
-    found = [ok("config", f"node {settings.node.id}, {len(settings.pools)} pools, {len(settings.trunks)} trunks")]
-    return [*found, *run_checks(_all_checks(settings))]
+    pools, trunks = counted(len(settings.pools), "pool"), counted(len(settings.trunks), "trunk")
+    config_is_ok = ok("config", f"node {settings.node.id}, {pools}, {trunks}")
+    return [config_is_ok, *say_once(run_checks(_all_checks(settings)))]
+
+
+def say_once(found: list[Finding]) -> list[Finding]:
+    """Put one finding in the place of all that only say that no `handoff up` runs."""
+    silent = [finding for finding in found if finding.mend.startswith(START)]
+    ours = [finding for finding in found if finding.part.startswith(("sip ", "metrics "))]
+    if not ours or any(finding not in silent for finding in ours):
+        return found
+    parts = ", ".join(finding.part for finding in silent)
+    missing = "" if settings_file(os.environ).exists() else f" ({name_missing(os.environ)})"
+    what = f"it does not run here{missing}: nothing answers for {parts}"
+    once = failed("handoff up", what, f"{START}; if it runs, look at its log")
+    return [once, *(finding for finding in found if finding not in silent)]
 
 
 def _local_checks(settings: Settings | None) -> list[tuple[str, Check]]:
@@ -77,13 +95,15 @@ def _all_checks(settings: Settings) -> list[tuple[str, Check]]:
         ("redis", partial(check_stored, settings)),
         *((f"rtpengine {name}", partial(check_media_node, name, address)) for name, address in media),
         *((f"sip {listen}", partial(check_listening, listen)) for listen in settings.sip.listen),
-        *(
-            (f"agent {agent.uri}", partial(check_agent, pool.name, agent.uri))
-            for pool in settings.pools
-            for agent in pool.agents
-        ),
+        *((f"pool {pool.name}", partial(check_pool, pool)) for pool in settings.pools),
         ("metrics", partial(check_metrics, settings)),
     ]
+
+
+def check_pool(pool: Pool) -> list[Finding]:
+    """Check all agents of a pool, and what that means for it."""
+    checks = [(f"agent {agent.uri}", partial(check_agent, agent.uri)) for agent in pool.agents]
+    return judge_pool(pool.name, run_checks(checks, AGENTS_DEADLINE))
 
 
 def run_checks(checks: Sequence[tuple[str, Check]], deadline: float = DEADLINE) -> list[Finding]:
@@ -127,4 +147,6 @@ def _print(found: Sequence[Finding]) -> None:
         console.width = 10_000
     console.print(table)
     counts = {status: sum(finding.status is status for finding in found) for status in Status}
-    click.echo(f"\n{counts[Status.OK]} ok, {counts[Status.WARNING]} warnings, {counts[Status.FAILED]} failed")
+    click.echo(
+        f"\n{counts[Status.OK]} ok, {counted(counts[Status.WARNING], 'warning')}, {counts[Status.FAILED]} failed"
+    )

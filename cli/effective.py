@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
     from routing.store import Store
 
+BEGIN = (
+    f"copy the example (cp deploy/handoff.toml {DEFAULT_PATH}), write your agents into [[pools]], "
+    "and start `handoff up`; or give --config FILE"
+)
+"""What to do where there is neither a configuration nor a running handoff."""
 PATIENCE = 1.0
 """Seconds that a command waits for Redis at least: people have more time than a SIP worker."""
 
@@ -33,8 +38,8 @@ def effective_settings(config: str | None, environ: Mapping[str, str] = os.envir
         if running is not None:
             return running
         if not environ.get("HANDOFF_CONFIG") and not Path(DEFAULT_PATH).exists():
-            text = f"no handoff runs on this machine (there is no {settings_file(environ)}), and there is no"
-            raise Failed(f"{text} {DEFAULT_PATH} here: start `handoff up`, or give --config FILE", Exit.USAGE)
+            text = f"no handoff runs on this machine ({name_missing(environ)}), and there is no {DEFAULT_PATH} here"
+            raise Failed(f"{text}: {BEGIN}", Exit.USAGE)
     settings = load_settings(Path(config) if config is not None else None, environ)
     return _completed(settings, running) if running is not None else settings
 
@@ -64,11 +69,17 @@ def running_settings(environ: Mapping[str, str] = os.environ) -> Settings | None
     return make_settings(data, str(path))
 
 
+def name_missing(environ: Mapping[str, str]) -> str:
+    """Say which file would tell of a running handoff, and to whom else one may belong."""
+    elsewhere = "; one that root runs is found with sudo, or with HANDOFF_RUN_DIR" if os.getuid() else ""
+    return f"there is no {settings_file(environ)}{elsewhere}"
+
+
 def connect(settings: Settings) -> Store:
     """Open the store of these settings; raises Failed when they name no Redis, or none that can be used."""
     if settings.redis.url is None:
-        text = f"no Redis is known: the configuration has no redis.url, and there is no {settings_file(os.environ)}"
-        raise Failed(f"{text}, so no handoff runs on this machine: start `handoff up`", Exit.REDIS_AWAY)
+        text = "no Redis is known: the configuration has no redis.url, and no handoff runs on this machine"
+        raise Failed(f"{text} ({name_missing(os.environ)}): start `handoff up`", Exit.REDIS_AWAY)
     try:
         return open_store(settings.redis.url, deadline=max(settings.redis.deadline, PATIENCE))
     except (ValueError, OSError) as error:

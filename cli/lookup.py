@@ -26,7 +26,8 @@ def find_call(store: Store, prefix: str) -> Call:
     """Find the one active call whose id begins so; raises Failed, and BadRecordError for one that cannot be read."""
     call = seek_call(store, prefix)
     if call is None:
-        raise Failed(f"there is no active call {prefix}: see `handoff calls list`, or `handoff calls show` if it ended")
+        ended = "or `handoff calls show` if it had a transfer and ended"
+        raise Failed(f"there is no active call {prefix}: see `handoff calls list`, {ended}")
     return call
 
 
@@ -58,7 +59,7 @@ def check_prefix(text: str) -> str:
     """Check the beginning of a call id; raises Failed."""
     if not re.fullmatch(r"[0-9a-f]{1,16}", text.lower()):
         mend = "give its 16 hex digits or the first few of them, see `handoff calls list`"
-        raise Failed(f"{shown(text)} is no id of a call; {mend}", Exit.USAGE)
+        raise Failed(f"{shown(text)} is no id of a call; {mend}")
     return text.lower()
 
 

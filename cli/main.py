@@ -45,8 +45,10 @@ class LazyGroup(click.Group):
 def handoff() -> None:
     """Hand a live call from an AI voice agent over to a person at any SIP endpoint.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
-    """
+    \b
+    Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,
+    3 Redis is not available.
+    """  # noqa: D301 - click wants the sign itself
 
 
 def main() -> None:

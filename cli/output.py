@@ -123,6 +123,11 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
         click.echo(f"{name:{width}}  {value}")
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number and what it counts: `1 call`, `2 calls`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def plain(text: str) -> str:
     """Make text fit for a terminal: what peers sent may hold signs that would steer it."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

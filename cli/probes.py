@@ -6,10 +6,15 @@ import contextlib
 import os
 import secrets
 import socket
+import threading
+import time
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
 from cli.ports import KINDS, split_listen
-from routing.store import StoreError, open_store
+from routing.store import StoreError, layout, open_store
+from routing.store.server import Server
 from rtpengine import Client, Ping, RtpengineError
 
 if TYPE_CHECKING:
@@ -25,6 +30,25 @@ def redis_answers(url: str) -> bool:
         store.ping()
         return True
     return False
+
+
+def count_calls(url: str, node: str) -> int:
+    """Count the active calls of a node; 0 too when Redis does not tell within PATIENCE, a name lookup included."""
+    owners: list[str] = []
+
+    def ask() -> None:
+        server = Server(url)
+        with contextlib.suppress(RedisError, OSError):
+            until = time.monotonic() + PATIENCE
+            shards = server.exchange([("ZRANGE", key, 0, -1) for key in layout.DEADLINES], until)
+            members = [each.decode() for shard in shards if isinstance(shard, list) for each in shard]
+            owners.extend(member.partition("@")[2] for member in members)
+        server.close()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return owners.count(node)
 
 
 def rtpengine_answers(address: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.effective import connect, effective_settings
-from cli.output import Commands, Exit, Failed, print_fields, print_json, print_table
+from cli.output import Commands, Exit, Failed, counted, print_fields, print_json, print_table
 from cli.target_files import read_targets
 from routing.problems import InvalidInputError, Problem
 from routing.store import StoreUnavailable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOTHING: dict[str, Any] = {"codecs": (), "headers": {}}
 """What `--clear` can take away."""
 OPTIONS = (
-    click.option("--mode", help="What the person who answers hears first: blind."),
+    click.option("--mode", help="Mode of the transfer; only blind is available yet."),
     click.option("--ring-timeout", type=float, metavar="S", help="Seconds that each endpoint may ring (1 to 300)."),
     click.option("--caller-id", metavar="ID", help="Whose identity it sees: caller, agent, or a SIP URI."),
     click.option("--codec", "codecs", multiple=True, metavar="NAME", help="PCMU, PCMA, G722 or opus; best first."),
@@ -130,10 +130,10 @@ def import_targets(config: str | None, as_json: bool, file: Path, replace: bool)
             try:
                 _put(store, target)
             except StoreUnavailable as error:
-                text = f"{error.text}; {done} of {len(new)} targets were imported: do it again with --replace"
+                text = f"{error.text}; {done} of {counted(len(new), 'target')} imported: do it again with --replace"
                 raise Failed(text, Exit.REDIS_AWAY) from error
     names = [target.name for target in new]
-    print_json({"imported": names}) if as_json else click.echo(f"{len(names)} targets imported")
+    print_json({"imported": names}) if as_json else click.echo(f"{counted(len(names), 'target')} imported")
 
 
 @targets.command("export")

@@ -9,15 +9,18 @@ import select
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Self
 
 import click
 
+from cli.effective import BEGIN
 from cli.folders import state_dir as usual_state_dir
-from cli.output import Exit
+from cli.output import Exit, counted, time_of_day
 from cli.paths import run_dir as usual_run_dir
 from cli.preflight import UnfitError
+from cli.probes import count_calls
 from cli.stack import Stack, StackError
 from routing.settings import DEFAULT_PATH, Settings, SettingsError, load_settings
 
@@ -56,7 +59,7 @@ class Signals:
 
 
 class Console:
-    """Writes lines to stdout, each with its source before it; a context manager.
+    """Writes lines to stdout, each with its time and its source before it; a context manager.
 
     `say` never waits, so that a terminal that is held (Ctrl-S) holds up neither calls nor the end: what it does not
     take is left out.
@@ -76,9 +79,16 @@ class Console:
             self._writer.join(LAST_LINES_SECONDS)
 
     def say(self, source: str, line: str) -> None:
-        """Write a line, soon."""
+        """Write a line of the log, soon."""
+        self._put(f"{time_of_day(time.time())} {source:{WIDTH}} | {line}\n")
+
+    def tell_place(self, part: str, places: str) -> None:
+        """Write where a part listens, soon."""
+        self._put(f"{part:{WIDTH}}   {places}\n")
+
+    def _put(self, line: str) -> None:
         with contextlib.suppress(queue.Full):
-            self._lines.put_nowait(f"{source:{WIDTH}} | {line}\n" if source else f"{line}\n")
+            self._lines.put_nowait(line)
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
@@ -102,7 +112,7 @@ class Console:
     help="For the data of its own Redis; default: HANDOFF_STATE_DIR, ~/.local/state/handoff or /var/lib/handoff.",
 )
 def up(config: Path | None, run_dir: Path | None, state_dir: Path | None) -> None:
-    r"""Run the whole stack in the foreground; Ctrl-C or SIGTERM ends it.
+    """Run the whole stack in the foreground; Ctrl-C or SIGTERM ends it.
 
     Without redis.url in the configuration it starts its own Redis, without rtpengine.nodes its own rtpengine. A daemon
     that dies is started again.
@@ -110,7 +120,7 @@ def up(config: Path | None, run_dir: Path | None, state_dir: Path | None) -> Non
     \b
     Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 could not start or run,
     2 wrong usage or configuration.
-    """
+    """  # noqa: D301 - click wants the sign itself
     settings, signals = _settings(config), Signals()
     try:
         with Console() as console:
@@ -126,24 +136,30 @@ def _run(stack: Stack, signals: Signals, console: Console) -> None:
     try:
         with stack:
             for part, places in stack.describe():
-                console.say("", f"{part:{WIDTH}}   {places}")
-            console.say("", "ready")
+                console.tell_place(part, places)
+            console.say("handoff", "ready")
             signals.wait()
-            console.say("", "stopping")
+            console.say("handoff", f"stopping{_warn(stack)}")
     except StopAsked:
-        console.say("", "stopped before it was ready")
+        console.say("handoff", "stopped before it was ready")
     else:
-        console.say("", "stopped")
+        console.say("handoff", "stopped")
+
+
+def _warn(stack: Stack) -> str:
+    """Say how many calls the end is bad for; nothing where there are none, or Redis does not answer at once."""
+    calls = count_calls(stack.settings.redis.url or "", stack.settings.node.id)
+    if not calls:
+        return ""
+    active = f"; {counted(calls, 'call')} {'is' if calls == 1 else 'are'} active"
+    own_media = "rtpengine" in stack.ports  # one of somebody else goes on without us
+    return f"{active} and {'loses its' if calls == 1 else 'lose their'} media" if own_media else active
 
 
 def _settings(config: Path | None) -> Settings:
     """Read the configuration, or end with all that is wrong with it."""
     if config is None and not os.environ.get("HANDOFF_CONFIG") and not Path(DEFAULT_PATH).exists():
-        text = (
-            f"there is no {DEFAULT_PATH} here: copy the example (cp deploy/handoff.toml {DEFAULT_PATH}), "
-            "write your agents into [[pools]], and start again; or give --config FILE"
-        )
-        click.echo(f"Error: {text}", err=True)
+        click.echo(f"Error: there is no {DEFAULT_PATH} here: {BEGIN}", err=True)
         sys.exit(Exit.USAGE)
     try:
         return load_settings(config, os.environ)

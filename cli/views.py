@@ -60,7 +60,7 @@ def transfer_text(call: Call) -> str:
 
 def call_fields(call: Call) -> list[tuple[str, str]]:
     """Give what people want to see of a call; parties that it has not have an empty text."""
-    parties = [(party.value, dialog.remote if (dialog := call.dialog(party)) else "") for party in Party]
+    parties = [(party.value, _party_text(party, call.dialog(party))) for party in Party]
     return [
         ("call", call.id),
         ("state", call.state),
@@ -70,6 +70,13 @@ def call_fields(call: Call) -> list[tuple[str, str]]:
         *parties,
         ("transfer", transfer_text(call) if call.transfer else ""),
     ]
+
+
+def _party_text(party: Party, dialog: Dialog | None) -> str:
+    if dialog is None:
+        return ""
+    # The To of the agent is what the caller dialled; its contact tells which agent of the pool took the call.
+    return dialog.remote_target if party is Party.AGENT else dialog.remote
 
 
 def history_rows(transfers: Iterable[Transfer]) -> list[list[str]]:

@@ -14,6 +14,10 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+START = "start `handoff up`"
+"""What the mend of a finding begins with that is bad only because, or as if, handoff did not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One part of handoff, how it is, and what to do about it (nothing when it is ok)."""

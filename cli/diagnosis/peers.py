@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.diagnosis.finding import Finding, failed, ok, warning
+from cli.diagnosis.finding import START, Finding, Status, failed, ok, warning
 from cli.diagnosis.options import NoAnswer, send_options
 from cli.ports import split_listen
 from cli.probes import WILDCARDS
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 NG_DEADLINE = 1.0
 HTTP_DEADLINE = 4.0
 SIP_PORT = 5060
-START = "start `handoff up`; if it runs, look at its log"
 
 
 def check_media_node(name: str, address: str) -> list[Finding]:
@@ -44,14 +44,14 @@ def check_listening(listen: str) -> list[Finding]:
     try:
         status = send_options(f"sip:{host}:{port}", transport, address, port)
     except NoAnswer as error:
-        return [failed(part, f"Kamailio does not answer OPTIONS: {error}", START)]
+        return [failed(part, f"Kamailio does not answer OPTIONS: {error}", f"{START}; if it runs, look at its log")]
     if status != 200:
         mend = "see whether another program listens there, and at Kamailio's log"
         return [warning(part, f"answers OPTIONS with {status} instead of 200", mend)]
     return [ok(part, "answers OPTIONS")]
 
 
-def check_agent(pool: str, uri: str) -> list[Finding]:
+def check_agent(uri: str) -> list[Finding]:
     """Check that an agent answers OPTIONS; only a warning, since one agent less is what pools are for."""
     part = f"agent {uri}"
     parsed = parse_sip_uri(uri)
@@ -59,11 +59,21 @@ def check_agent(pool: str, uri: str) -> list[Finding]:
     try:
         status = send_options(uri, transport, parsed.host.strip("[]"), parsed.port or SIP_PORT)
     except NoAnswer as error:
-        what = f"does not answer OPTIONS: {error}; pool {pool} goes on without it"
-        return [warning(part, what, "check that it runs, its URI, and that it takes SIP from here")]
+        mend = "check that it runs, its URI, and that it takes SIP from here"
+        return [warning(part, f"does not answer OPTIONS: {error}", mend)]
     if status >= 500:
-        return [warning(part, f"answers OPTIONS with {status}: pool {pool} goes on without it", "look at its log")]
+        return [warning(part, f"answers OPTIONS with {status}", "look at its log")]
     return [ok(part, f"answers OPTIONS with {status}")]
+
+
+def judge_pool(pool: str, agents: list[Finding]) -> list[Finding]:
+    """Say of the agents of a pool what the loss of the bad ones means: little, or that nobody takes its calls."""
+    if any(agent.status is Status.OK for agent in agents):
+        on = f"; pool {pool} goes on without it"
+        return [agent if agent.status is Status.OK else replace(agent, what=agent.what + on) for agent in agents]
+    nobody = "its only agent does not answer" if len(agents) == 1 else f"none of its {len(agents)} agents answers"
+    what = f"{nobody}; its calls are refused with 503"
+    return [failed(f"pool {pool}", what, "see what is said of its agents"), *agents]
 
 
 def check_metrics(settings: Settings) -> list[Finding]:
@@ -78,7 +88,7 @@ def check_metrics(settings: Settings) -> list[Finding]:
         ours = b"handoff_build_info" in reply.read(10_000_000)
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return [failed(part, f"it does not answer: {why}", "start `handoff up`, or `handoff exporter`")]
+        return [failed(part, f"it does not answer: {why}", f"{START}, or `handoff exporter`")]
     finally:
         connection.close()
     if reply.status != 200 or not ours:

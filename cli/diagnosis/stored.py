@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from cli.diagnosis.finding import Finding, failed, ok, warning
+from cli.diagnosis.finding import START, Finding, failed, ok, warning
 from cli.diagnosis.machine import check_descriptors
 from cli.effective import PATIENCE, connect
 from cli.output import Failed, seconds
@@ -34,7 +34,7 @@ def check_stored(settings: Settings) -> list[Finding]:
     try:
         store = connect(settings)
     except Failed as error:
-        return [failed("redis", str(error), "start `handoff up`, or set redis.url"), check_descriptors(None)]
+        return [failed("redis", str(error), f"{START}, or set redis.url"), check_descriptors(None)]
     with store:
         try:
             delay = statistics.median(store.ping() for _ in range(PINGS))
@@ -126,7 +126,7 @@ def _check_nodes(nodes: dict[str, dict[str, Any]], own: str) -> list[Finding]:
         found += _check_its_media(name, beat.get("rtpengine"))
     if own not in nodes:
         what = "it has given no sign of life for 10 seconds"
-        mend = "start `handoff up`; if it runs, look at its log"
+        mend = f"{START}; if it runs, look at its log"
         found.append(failed(f"node {own}", what, mend))
     return found
 

@@ -86,6 +86,17 @@ def test_a_call_is_shown_with_its_parties_and_the_history_of_its_transfers(opera
     assert "sip:bob@example.com" in text
 
 
+def test_the_agent_shown_is_who_took_the_call_and_not_the_number_dialled(operator: Operator) -> None:
+    keep(operator, a_call(ID))
+    fields = dict(line.split(maxsplit=1) for line in operator.types("calls", "show", ID).stdout.splitlines())
+    assert (fields["agent"], fields["caller"]) == ("sip:robot@192.0.2.7:5060", "<sip:alice@example.com>")
+    assert operator.reads("calls", "list")[0]["agent"]["contact"] == "sip:robot@192.0.2.7:5060"
+
+
+def test_the_error_for_an_unknown_call_says_which_ended_calls_are_kept(operator: Operator) -> None:
+    assert "a call that ends without a transfer is not kept" in operator.fails(1, "calls", "show", "ffffffff")
+
+
 def test_a_call_that_has_ended_is_found_in_the_call_log(operator: Operator) -> None:
     keep(operator, under_way())
     finish(operator, done(Outcome.CALLER_HUNG_UP, 487, "Request Terminated"), forget=True)
@@ -110,8 +121,8 @@ def test_a_prefix_of_several_calls_is_refused_and_they_are_named(operator: Opera
 
 
 @pytest.mark.parametrize("prefix", ["", "xyz", "01\n", f"{ID}0", "\udcff"])
-def test_what_is_no_call_id_is_wrong_usage(operator: Operator, prefix: str) -> None:
-    assert "is no id of a call" in operator.fails(2, "calls", "show", prefix)
+def test_what_is_no_call_id_is_not_found(operator: Operator, prefix: str) -> None:
+    assert "is no id of a call" in operator.fails(1, "calls", "show", prefix)
 
 
 def test_a_transfer_is_begun_by_the_node_that_has_the_call(operator: Operator, redis: RedisServer) -> None:

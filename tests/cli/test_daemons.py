@@ -62,6 +62,14 @@ def test_redis_tells_what_is_wrong_and_nothing_else() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text", ["WARNING Memory overcommit must be enabled! See", "WARNING overcommit_memory is set to 0! See"]
+)
+def test_redis_needs_one_short_line_for_overcommit(text: str) -> None:
+    shown = redis(RUN, RUN).pick(f"7:M 22 Nov 2026 17:23:06.509 # {text} ...")
+    assert shown.startswith("vm.overcommit_memory is 0; ")
+
+
 def test_the_exporter_is_told_where_the_settings_and_the_metrics_are() -> None:
     environ = exporter(RUN).environ
     assert environ["HANDOFF_SETTINGS"] == "/run/handoff/settings.json"

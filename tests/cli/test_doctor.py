@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import threading
@@ -13,9 +14,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from cli.diagnosis import machine
+from cli.diagnosis.finding import START, failed, ok
 from cli.diagnosis.options import NoAnswer, send_options
 from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics
-from cli.doctor import run_checks
+from cli.doctor import check_pool, run_checks, say_once
 from cli.exporter import serve
 from cli.gauges import StoredGauges
 from cli.ports import free_port
@@ -49,16 +51,23 @@ def exporting(port: int) -> Iterator[None]:
 # --- the whole
 
 
+@pytest.fixture
+def host() -> Iterator[SipHost]:
+    """A SIP host that answers everything with 200."""
+    with SipHost(lambda _, request: [respond(200, request)]) as answering:
+        yield answering
+
+
 def test_on_the_real_daemons_nothing_fails_and_stopping_them_is_seen(
-    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    operator: Operator, host: SipHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port, silent = free_port(), free_port()
+    port, agents = free_port(), [f"sip:agent@127.0.0.1:{each}" for each in (free_port(), host.port)]
     given = settings(
         sip={"listen": [f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}"]},
         node={"id": "node1", "workers": 1},
         rtpengine={"port_min": 23000, "port_max": 23100},
         metrics={"listen": f"127.0.0.1:{free_port('tcp')}"},
-        pools=[{**POOL, "agents": [{"uri": f"sip:agent@127.0.0.1:{silent}"}]}],
+        pools=[{**POOL, "agents": [{"uri": uri} for uri in agents]}],
     )
     run = tmp_path / "run"
     monkeypatch.setenv("HANDOFF_RUN_DIR", str(run))
@@ -67,7 +76,7 @@ def test_on_the_real_daemons_nothing_fails_and_stopping_them_is_seen(
         operator.reads("targets", "add", "support", "sip:support@127.0.0.1:5070")
         found = {finding["part"]: finding for finding in operator.reads("doctor")}
         assert {part for part, finding in found.items() if finding["status"] == "failed"} == set()
-        assert found[f"agent sip:agent@127.0.0.1:{silent}"]["status"] == "warning"
+        assert [found[f"agent {uri}"]["status"] for uri in agents] == ["warning", "ok"]
         assert found[f"sip tcp:127.0.0.1:{port}"]["what"] == "answers OPTIONS"
         assert found["node node1"]["status"] == "ok"
         for name in ("rtpengine", "exporter"):
@@ -91,7 +100,47 @@ def test_without_any_configuration_it_says_what_to_start(operator: Operator) -> 
     (operator.folder / "settings.json").unlink()
     result = operator.types("doctor")
     assert result.exit_code == 1
-    assert "-> start `handoff up`, or give --config FILE" in result.stdout
+    assert "-> copy the example (cp deploy/handoff.toml handoff.toml)" in result.stdout
+
+
+def test_that_no_up_runs_is_said_once_and_to_whom_one_may_belong(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = [f"udp:127.0.0.1:{free_port()}", f"tcp:127.0.0.1:{free_port('tcp')}"]
+    (operator.folder / "settings.json").unlink()
+    (operator.folder / "own.toml").write_text(
+        f'sip.listen = {json.dumps(listen)}\nmetrics.listen = "127.0.0.1:{free_port("tcp")}"\n'
+        f'[[pools]]\nname = "a"\nnumbers = ["*"]\nagents = [{{uri = "sip:a@127.0.0.1:{free_port()}"}}]\n'
+    )
+    for user, hint in ((0, False), (1000, True)):
+        monkeypatch.setattr("os.getuid", lambda user=user: user)
+        lines = operator.types("doctor", "--config", "own.toml").stdout.splitlines()
+        assert len([line for line in lines if "`handoff up`" in line]) == 1
+        (said,) = (line for line in lines if line.startswith("handoff up"))
+        assert f"sip {listen[0]}, sip {listen[1]}, metrics" in said
+        assert ("one that root runs is found with sudo" in said) is hint
+
+
+def test_what_alone_is_away_is_told_by_itself() -> None:
+    found = [failed("sip a", "away", START), ok("metrics b", "answers"), failed("node c", "silent", START)]
+    assert say_once(found) == found
+
+
+def test_a_pool_of_which_no_agent_answers_is_failed() -> None:
+    uris = [f"sip:{name}@127.0.0.1:{free_port()}" for name in "ab"]
+    (pool,) = settings(pools=[{**POOL, "agents": [{"uri": uri} for uri in uris]}]).pools
+    found = check_pool(pool)
+    assert statuses(found) == {"pool agents": "failed", f"agent {uris[0]}": "warning", f"agent {uris[1]}": "warning"}
+    assert found[0].what == "none of its 2 agents answers; its calls are refused with 503"
+    assert not any("goes on" in finding.what for finding in found)
+
+
+def test_a_pool_with_one_agent_left_goes_on_without_the_other(host: SipHost) -> None:
+    uris = [f"sip:a@127.0.0.1:{host.port}", f"sip:b@127.0.0.1:{free_port()}"]
+    (pool,) = settings(pools=[{**POOL, "agents": [{"uri": uri} for uri in uris]}]).pools
+    found = check_pool(pool)
+    assert statuses(found) == {f"agent {uris[0]}": "ok", f"agent {uris[1]}": "warning"}
+    assert found[1].what.endswith("; pool agents goes on without it")
 
 
 def test_a_check_that_hangs_is_given_up_and_one_that_breaks_is_told() -> None:
@@ -138,7 +187,7 @@ def test_an_rtpengine_that_does_not_answer_is_failed() -> None:
 
 @pytest.mark.usefixtures("no_names")
 def test_a_host_whose_name_is_not_found_is_told() -> None:
-    assert "is not found" in check_agent("agents", "sip:a@agent.example.com")[0].what
+    assert "is not found" in check_agent("sip:a@agent.example.com")[0].what
     assert check_media_node("media1", "media.example.com:2223")[0].status == "failed"
     assert check_metrics(settings(metrics={"listen": "metrics.example.com:9464"}))[0].status == "failed"
 
@@ -148,7 +197,7 @@ def test_a_host_that_answers_options_is_ok(transport: str) -> None:
     with SipHost(lambda _, request: [respond(100, request), respond(200, request)]) as host:
         assert check_listening(f"{transport}:127.0.0.1:{host.port}")[0].status == "ok"
         uri = f"sip:agent@127.0.0.1:{host.port};transport={transport}"
-        assert check_agent("agents", uri)[0].what == "answers OPTIONS with 200"
+        assert check_agent(uri)[0].what == "answers OPTIONS with 200"
     assert [request.split(b" ")[0] for request in host.requests] == [b"OPTIONS", b"OPTIONS"]
 
 
@@ -172,7 +221,7 @@ def test_options_over_udp_are_sent_again_when_the_first_is_lost() -> None:
 
 def test_a_host_that_refuses_or_is_not_there_is_told() -> None:
     with SipHost(lambda _, request: [respond(503, request)]) as host:
-        agent = check_agent("agents", f"sip:a@127.0.0.1:{host.port}")[0]
+        agent = check_agent(f"sip:a@127.0.0.1:{host.port}")[0]
         assert (agent.status, "503" in agent.what) == ("warning", True)
         assert check_listening(f"udp:127.0.0.1:{host.port}")[0].status == "warning"
     closed = free_port()

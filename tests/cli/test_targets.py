@@ -128,6 +128,11 @@ def test_targets_are_imported_from_toml_with_the_defaults_of_the_configuration(o
     assert [target["ring_timeout"] for target in operator.reads("targets", "list")] == [12.0, 12.0]
 
 
+def test_one_imported_target_is_no_plural(operator: Operator) -> None:
+    (operator.folder / "one.json").write_text(json.dumps([{"name": "support", "endpoints": [URI]}]))
+    assert operator.types("targets", "import", "one.json").output == "1 target imported\n"
+
+
 def test_one_bad_target_keeps_the_others_out_and_every_problem_is_told(operator: Operator) -> None:
     operator.reads("targets", "add", "kept", URI)
     entries = [
@@ -207,7 +212,7 @@ def test_without_redis_each_command_ends_with_3_and_says_where_redis_should_be(
 
 def test_without_a_running_handoff_and_a_configuration_it_says_what_to_start(operator: Operator) -> None:
     (operator.folder / "settings.json").unlink()
-    assert "start `handoff up`, or give --config FILE" in operator.fails(2, "targets", "list")
+    assert "(cp deploy/handoff.toml handoff.toml), write your agents" in operator.fails(2, "targets", "list")
 
 
 def test_a_configuration_without_redis_means_the_one_of_the_running_handoff(operator: Operator) -> None:

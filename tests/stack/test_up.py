@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from cli.ports import free_port
-from cli.probes import http_answers, rtpengine_answers
+from cli.probes import count_calls, http_answers, rtpengine_answers
 from cli.stack import Stack, StackError
+from routing.records import Deadline
 from routing.settings import make_settings
 from routing.store import open_store
 from tests.cli.lines import Lines
+from tests.routing.store_help import RedisServer, a_call
 from tests.stack.up import Up, a_config
 
 FAKE = "#!/bin/sh\necho ' 0(1) ERROR: core: fake kamailio'\n"
@@ -37,8 +41,47 @@ def test_up_starts_everything_answers_and_ends_on_a_signal_with_nothing_left(
         assert up.end(number) == 0
         up.assert_nothing_left(family)
     assert not up.run.exists()
-    assert up.lines.all[-2:] == ["stopping", "stopped"]
+    assert [line.partition(" ")[2] for line in up.lines.all[-2:]] == ["handoff   | stopping", "handoff   | stopped"]
     assert up.errors.all == []
+
+
+def test_each_line_of_the_log_begins_with_the_time_of_day(tmp_path: Path) -> None:
+    with Up(tmp_path) as up:
+        up.await_ready()
+        os.kill(up.leader("rtpengine"), signal.SIGKILL)
+        up.lines.expect("starting it again")
+        assert up.end() == 0
+    log = [line for line in up.lines.all if " | " in line]
+    assert len(log) >= 4
+    assert [line for line in log if not re.match(r"\d\d:\d\d:\d\d\.\d{3} \w+ +\| ", line)] == []
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 call is active and loses its"), (2, "2 calls are active and lose their")]
+)
+def test_the_end_tells_how_many_calls_lose_their_media(tmp_path: Path, count: int, said: str) -> None:
+    with Up(tmp_path) as up:
+        up.await_ready()
+        with open_store(f"unix://{up.run}/redis.sock") as store:
+            later = {Deadline.CHECK: time.time() + 600.0}
+            for number in range(count):
+                store.create(a_call(f"00000000000000a{number}", deadlines=later))
+            store.create(a_call("00000000000000b0", node="node2", deadlines=later))
+        assert up.end() == 0
+    assert f"stopping; {said} media" in "\n".join(up.lines.all)
+
+
+def test_a_redis_that_is_frozen_does_not_hold_up_the_count(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        with open_store(server.url) as store:
+            store.create(a_call())
+        assert (count_calls(server.url, "node1"), count_calls(server.url, "node2")) == (1, 0)
+        server.freeze()
+        began = time.monotonic()
+        assert count_calls(server.url, "node1") == 0
+        assert time.monotonic() - began < 1.0
+        server.stop()
+        assert count_calls(server.url, "node1") == 0
 
 
 def test_up_says_what_listens_where(tmp_path: Path) -> None:
@@ -170,7 +213,7 @@ def test_a_signal_before_it_is_ready_ends_it_as_well(tmp_path: Path) -> None:
         family = up.family
         assert up.end() == 0
         up.assert_nothing_left(family)
-    assert up.lines.all[-1] == "stopped before it was ready"
+    assert up.lines.all[-1].endswith("stopped before it was ready")
     assert not up.run.exists()
 
 
