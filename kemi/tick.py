@@ -87,8 +87,11 @@ class Timer:
         """Do one command and leave the answer for whoever gave it."""
         try:
             answer = {"ok": True, **self._do(command)}
-        except (CommandError, SipError) as error:
+        except CommandError as error:
             answer = {"ok": False, "text": str(error)}
+        except SipError as error:  # its reason phrase is short; a person is told the mend, too
+            cause = error.__cause__
+            answer = {"ok": False, "text": str(cause if isinstance(cause, BadValue) else error)}
         except IllegalEventError:
             answer = {"ok": False, "text": "no transfer of this call is under way that could be cancelled"}
         except (StoreError, BadRecordError) as error:

@@ -228,8 +228,9 @@ def test_both_hang_up_at_once(pair: Pair) -> None:
     """The BYEs cross: the first one is passed on, and each is answered."""
     talk = pair.talk
     byes = [(pair.side, pair.request("BYE")), (pair.other, pair.other.request("BYE", pair.other_dialog))]
-    passed_on = talk.wire.wait_for(lambda m: m.method == "BYE" and m.uri != "" and m.source == talk.system.proxy)
-    loser = pair.other if passed_on.destination == pair.other.address else pair.side
+    sides = {side.address: side for side in (pair.side, pair.other)}
+    passed_on = talk.wire.wait_for(lambda m: m.method == "BYE" and m.is_request and m.destination in sides)
+    loser = sides[passed_on.destination]
     loser.reply(loser.expect("BYE"), 200)
     if loser is talk.caller:  # its own BYE goes by its Route to the agent, which no longer knows the call
         talk.agent.reply(talk.agent.expect("BYE"), 481)
