@@ -78,7 +78,9 @@ class Handoff:
         store = open_store(settings.redis.url or "", deadline=settings.redis.deadline, observer=self.metrics.redis)
         pool = Pool(settings.rtpengine.nodes, observer=self.metrics.rtpengine)
         media = CallMedia(pool, silence=settings.media.timeout)
-        outgoing = Outgoing(_advertised(settings), no_reply=settings.sip.no_reply_timeout)
+        outgoing = Outgoing(
+            _advertised(settings), no_reply=settings.sip.no_reply_timeout, user_agent=settings.sip.user_agent
+        )
         performer = Performer(outgoing, media, self.metrics, apology)
         self._context = Context(
             settings=settings,

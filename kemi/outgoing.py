@@ -20,10 +20,11 @@ INVITE_CSEQ = 1
 class Outgoing:
     """Sends our own requests through tm, which retransmits, times out and acknowledges (RFC 3261 section 17.1)."""
 
-    def __init__(self, address: str, *, no_reply: float) -> None:
+    def __init__(self, address: str, *, no_reply: float, user_agent: str) -> None:
         """Take our `host:port` for Contact, and the seconds after which an INVITE without any reply is given up."""
         self.address = address
         self._no_reply = no_reply
+        self._user_agent = f"User-Agent: {user_agent}"
         self._hooks: tuple[Callback, Callback] | None = None
         self._ring_timeout = 0.0
 
@@ -45,7 +46,8 @@ class Outgoing:
             KSR.tm.t_set_fr(round(1000 * (self._ring_timeout + 10)), round(1000 * self._no_reply))
 
     def _send(self, method: str, uri: str, next_hop: str, fields: list[str], body: str = "") -> bool:
-        return done(KSR.tm.t_uac_send(method, uri, next_hop, "", "".join(f"{field}\r\n" for field in fields), body))
+        lines = "".join(f"{field}\r\n" for field in (*fields, self._user_agent))
+        return done(KSR.tm.t_uac_send(method, uri, next_hop, "", lines, body))
 
     def _within(
         self,

@@ -102,7 +102,6 @@ class Leg(Record):
     tag: str
     sender: str
     started_at: float
-    ringing_at: float | None = None
 
 
 class Attempt(Record):

@@ -58,7 +58,7 @@ class Sip(Section):
     no_reply_timeout: float = Field(
         4.0, ge=0.5, le=32, description="Seconds without any reply to an INVITE until its endpoint is unreachable."
     )
-    user_agent: Text = Field("handoff", description="User-Agent and Server header of what handoff sends.")
+    user_agent: Text = Field("handoff", description="User-Agent header of the requests that handoff makes.")
 
 
 class Redis(Section):

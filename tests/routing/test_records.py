@@ -76,7 +76,6 @@ LEGS = some(
     number=NUMBERS,
     **dict.fromkeys(("uri", "call_id", "tag", "sender"), TEXTS),
     started_at=TIMES,
-    ringing_at=st.none() | TIMES,
 )
 CALLS = some(
     Call,

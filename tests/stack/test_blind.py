@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def test_the_caller_notices_nothing_but_a_human_voice(talk: Talk) -> None:
     """Between REFER and its own BYE no message of any kind reaches the caller, and its RTP port stays."""
     refer_at = len(talk.wire.messages(to=talk.caller.port))
-    talk.hand_over()
+    assert talk.hand_over()["User-Agent"] == talk.system.settings.sip.user_agent
     assert len(talk.wire.messages(to=talk.caller.port)) == refer_at
     assert endpoint(talk.record.media.caller_view) == endpoint(talk.answer.body)
     bye = talk.caller.request("BYE", talk.caller_dialog)
