@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from routing.records import Dialog, Leg, Party, Transfer
+    from routing.records import Dialog, Leg, Party, Sound, Standard, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,63 @@ class CancelLeg(Action):
 
 
 @dataclass(frozen=True, slots=True)
-class BridgeMedia(Action):
+class SendMessage(Action):
+    """Send a text to a party as SIP MESSAGE within its dialog (RFC 3428)."""
+
+    dialog: Dialog
+    cseq: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareSpeech(Action):
+    """Have texts spoken into files, so that they are there when they are needed."""
+
+    sounds: tuple[Sound, ...]
+
+
+class MediaAction(Action):
+    """What is done to the media while nothing else may happen to the call; an event may follow from it."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCaller(MediaAction):
+    """Let caller and agent no longer hear one another; the caller hears music, if so said."""
+
+    music: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAgent(MediaAction):
+    """Let caller and agent hear one another again, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLeg(MediaAction):
+    """Take the person's answer, so that it can hear something before the bridge; MediaFailed follows where it fails."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class Play(MediaAction):
+    """Let a party hear a sound in the place of any other one; SoundStarted or SoundMissing follows."""
+
+    party: Party
+    sound: Sound | Standard
+
+
+@dataclass(frozen=True, slots=True)
+class Silence(MediaAction):
+    """Stop what a party hears."""
+
+    party: Party
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeMedia(MediaAction):
     """Join caller and target in rtpengine and let the agent go there; MediaBridged or MediaFailed follows."""
 
     leg: Leg
@@ -121,11 +177,6 @@ class ReleaseLegMedia(Action):
 @dataclass(frozen=True, slots=True)
 class ReleaseMedia(Action):
     """Drop all media of the call."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlayApology(Action):
-    """Tell the caller, whose agent has left, that nobody could be reached."""
 
 
 @dataclass(frozen=True, slots=True)

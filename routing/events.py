@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from routing.records import Party
 
 if TYPE_CHECKING:
-    from routing.records import Deadline, Transfer
+    from routing.records import Deadline, Sound, Standard, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,38 @@ class LegFailed(Event):
     status: int
     reason: str
     answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryGiven(Event):
+    """The agent sent the summary by INFO or MESSAGE in its dialog; with no `request`, a person did by command."""
+
+    text: str
+    request: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed(Event):
+    """The person pressed a key: told by rtpengine (RFC 4733), or by INFO, which is a `request` to be answered."""
+
+    key: str
+    request: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SoundStarted(Event):
+    """A party hears the sound that it was to hear; it lasts `seconds`."""
+
+    party: Party
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SoundMissing(Event):
+    """A party does not hear the sound that it was to hear: it is not there yet, or rtpengine could not play it."""
+
+    party: Party
+    sound: Sound | Standard
 
 
 @dataclass(frozen=True, slots=True)

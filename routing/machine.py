@@ -3,17 +3,22 @@
 A call is always in one of the states of `routing.records.State`:
 
 - talking: caller and agent talk; no transfer is under way.
-- calling, ringing: an endpoint of the target has been sent INVITE, and has sent 180. Caller and agent still talk, unless
-  the agent has left already, which changes nothing but whom a failure is told to.
-- bridging: the target has answered, and rtpengine is joining caller and target. Written down before it is done, so that
-  another node can finish it.
+- announcing: the caller hears that it will be handed over.
+- calling, ringing: an endpoint of the target has been sent INVITE, and has sent 180. Caller and agent still talk, or
+  the caller hears music. The agent may have left already, which changes little but whom a failure is told to.
+- briefing: the target has answered and hears the message or summary; the caller hears music.
+- accepting: the person is asked for the key by which it takes the call.
+- declining: the person did not take it, and hears goodbye.
+- bridging: rtpengine is joining caller and target. Written down before it is done, so that another node can finish it.
 - leaving: caller and target talk; the agent has been told and should send BYE.
 - connected: caller and target talk and the agent is gone.
-- apologising: the transfer failed and the agent is gone; the caller hears why and is released.
+- apologising: the transfer failed, and the caller hears why. Then it is the agent's again, or it is released.
+- parting: the caller has left, and the person who was being briefed hears so.
 - ended: nothing is left.
 
 `TABLE` has a rule for every pair of event and state. A pair that cannot happen is `illegal`: it raises and changes
-nothing. The rules themselves are in `routing.rules_transfer`, `rules_dialogs` and `rules_strays`. What concerns a leg,
+nothing. The rules themselves are in `routing.rules_transfer`, `rules_briefing`, `rules_failing`, `rules_dialogs` and
+`rules_strays`. What concerns a leg,
 a party or a deadline that is no longer the call's has rows of its own, the stray ones: it is answered, so that no phone
 goes on ringing and no BYE goes unheard, and changes nothing either.
 """
@@ -24,7 +29,9 @@ import math
 from typing import TYPE_CHECKING
 
 from routing import events as ev
+from routing import rules_briefing as b
 from routing import rules_dialogs as d
+from routing import rules_failing as f
 from routing import rules_strays as s
 from routing import rules_transfer as t
 from routing.records import Deadline, State
@@ -36,16 +43,8 @@ if TYPE_CHECKING:
 
 Row = type[ev.Event] | Deadline | str
 
-_COLUMNS = (
-    State.TALKING,
-    State.CALLING,
-    State.RINGING,
-    State.BRIDGING,
-    State.LEAVING,
-    State.CONNECTED,
-    State.APOLOGISING,
-    State.ENDED,
-)
+_COLUMNS = tuple(State)
+"""The states in the order in which a call may go through them, as the cells of each row below."""
 
 STRAY_ANSWERED = "stray LegAnswered"
 STRAY_RANG = "stray LegRang"
@@ -68,34 +67,39 @@ _STRAY_PARTY: dict[type[ev.Event], str] = {
 
 # fmt: off
 _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
-    #                            talking            calling            ringing            bridging           leaving            connected          apologising        ended
-    (ev.TransferRequested,      (t.begin,           t.again,           t.again,           t.again,           t.again,           t.too_late,        t.too_late,        s.illegal)),
-    (ev.TransferCancelled,      (t.no_transfer,     t.cancel,          t.cancel,          t.no_transfer,     t.no_transfer,     t.no_transfer,     t.no_transfer,     s.illegal)),
-    (ev.LegRang,                (s.illegal,         t.ring,            s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.illegal,         s.illegal)),
-    (ev.LegAnswered,            (s.illegal,         t.answer,          t.answer,          s.answer_again,    s.answer_again,    s.answer_again,    s.illegal,         s.illegal)),
-    (ev.LegFailed,              (s.illegal,         t.leg_failed,      t.leg_failed,      s.nothing,         s.nothing,         s.nothing,         s.illegal,         s.illegal)),
-    (STRAY_ANSWERED,            (s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered,   s.drop_answered)),
-    (STRAY_RANG,                (s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing,    s.drop_ringing)),
-    (STRAY_FAILED,              (s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing)),
-    (STRAY_HUNG_UP,             (s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too,     s.hung_up_too)),
-    (STRAY_LOST,                (s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing)),
-    (STRAY_REQUEST,             (s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog,       s.no_dialog)),
-    (STRAY_DEADLINE,            (s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing,         s.nothing)),
-    (ev.MediaBridged,           (s.illegal,         s.illegal,         s.illegal,         t.bridged,         s.illegal,         s.illegal,         s.illegal,         s.illegal)),
-    (ev.MediaFailed,            (s.nothing,         t.offer_failed,    s.illegal,         t.bridge_failed,   s.illegal,         s.illegal,         s.nothing,         s.illegal)),
-    (ev.CallerHungUp,           (d.hang_up,         d.abandon,         d.abandon,         d.abandon,         d.hang_up,         d.hang_up,         d.hang_up,         s.illegal)),
-    (ev.AgentHungUp,            (d.hang_up,         d.agent_left,      d.agent_left,      d.agent_left,      t.agent_gone,      s.illegal,         s.illegal,         s.illegal)),
-    (ev.TargetHungUp,           (s.illegal,         t.target_left,     t.target_left,     t.target_left,     d.hang_up,         d.hang_up,         s.illegal,         s.illegal)),
-    (ev.PartyLost,              (d.lost,            d.lost_waiting,    d.lost_waiting,    d.lost_bridging,   d.lost_leaving,    d.lost,            d.lost,            s.illegal)),
-    (ev.RequestReceived,        (d.relay,           d.relay,           d.relay,           d.retry_later,     d.relay,           d.relay,           d.retry_later,     s.illegal)),
-    (ev.SessionChanged,         (d.change_session,  d.change_session,  d.change_session,  d.resume_bridge,   d.change_session,  d.change_session,  s.nothing,         s.illegal)),
-    (ev.OfferRejected,          (d.keep_session,    d.keep_session,    d.keep_session,    d.resume_bridge,   d.keep_session,    d.keep_session,    s.nothing,         s.illegal)),
-    (Deadline.RING,             (s.illegal,         t.ring_timeout,    t.ring_timeout,    s.illegal,         s.illegal,         s.illegal,         s.illegal,         s.illegal)),
-    (Deadline.BRIDGE,           (s.illegal,         s.illegal,         s.illegal,         t.bridge_again,    s.illegal,         s.illegal,         s.illegal,         s.illegal)),
-    (Deadline.AGENT_BYE,        (s.illegal,         s.illegal,         s.illegal,         s.illegal,         t.release_agent,   s.illegal,         s.illegal,         s.illegal)),
-    (Deadline.APOLOGY,          (s.illegal,         s.illegal,         s.illegal,         s.illegal,         s.illegal,         s.illegal,         d.release_caller,  s.illegal)),
-    (Deadline.CHECK,            (d.check_media,     d.check_media,     d.check_media,     d.check_media,     d.check_media,     d.check_media,     d.check_media,     s.illegal)),
-    (Deadline.REFRESH,          (s.illegal,         s.illegal,         s.illegal,         s.illegal,         d.refresh,         d.refresh,         s.illegal,         s.illegal)),
+    #                           talking             announcing          calling             ringing             briefing            accepting           declining           bridging            leaving             connected           apologising         parting             ended
+    (ev.TransferRequested,       (t.begin,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.too_late,         t.too_late,         t.too_late,         s.illegal)),
+    (ev.TransferCancelled,       (f.no_transfer,      f.cancel,           f.cancel,           f.cancel,           f.cancel,           f.cancel,           f.cancel,           f.no_transfer,      f.no_transfer,      f.no_transfer,      f.no_transfer,      f.no_transfer,      s.illegal)),
+    (ev.SummaryGiven,            (b.no_summary,       b.take_summary,     b.take_summary,     b.take_summary,     b.summary_too_late, b.summary_too_late, b.summary_too_late, b.summary_too_late, b.no_summary,       b.no_summary,       b.no_summary,       b.no_summary,       s.illegal)),
+    (ev.LegRang,                 (s.illegal,          s.illegal,          t.ring,             s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.illegal,          s.nothing,          s.illegal)),
+    (ev.LegAnswered,             (s.illegal,          s.illegal,          t.answer,           t.answer,           s.answer_again,     s.answer_again,     s.answer_again,     s.answer_again,     s.answer_again,     s.answer_again,     s.illegal,          s.answer_again,     s.illegal)),
+    (ev.LegFailed,               (s.illegal,          s.illegal,          f.leg_failed,       f.leg_failed,       s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.illegal,          s.nothing,          s.illegal)),
+    (STRAY_ANSWERED,             (s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered)),
+    (STRAY_RANG,                 (s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing)),
+    (STRAY_FAILED,               (s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing)),
+    (STRAY_HUNG_UP,              (s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too,      s.hung_up_too)),
+    (STRAY_LOST,                 (s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing)),
+    (STRAY_REQUEST,              (s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog)),
+    (STRAY_DEADLINE,             (s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing)),
+    (ev.MediaBridged,            (s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          t.bridged,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
+    (ev.MediaFailed,             (s.nothing,          s.nothing,          f.leg_media_failed, s.illegal,          f.leg_media_failed, s.illegal,          s.illegal,          f.bridge_failed,    s.illegal,          s.illegal,          s.nothing,          s.illegal,          s.illegal)),
+    (ev.SoundStarted,            (s.illegal,          b.started,          s.illegal,          s.illegal,          b.started,          b.started,          b.started,          s.illegal,          s.illegal,          s.illegal,          b.started,          b.started,          s.illegal)),
+    (ev.SoundMissing,            (s.illegal,          b.missing,          s.illegal,          s.illegal,          b.missing,          b.missing,          b.missing,          s.illegal,          s.illegal,          s.illegal,          b.missing,          b.missing,          s.illegal)),
+    (ev.KeyPressed,              (s.illegal,          s.illegal,          s.illegal,          s.illegal,          b.key_early,        b.key,              b.ignore_key,       b.ignore_key,       s.illegal,          s.illegal,          s.illegal,          b.ignore_key,       s.illegal)),
+    (ev.CallerHungUp,            (d.hang_up,          d.abandon,          d.abandon,          d.abandon,          b.part,             b.part,             b.part,             d.abandon,          d.hang_up,          d.hang_up,          d.hang_up_sorry,    s.hung_up_too,      s.illegal)),
+    (ev.AgentHungUp,             (d.hang_up,          d.agent_left,       d.agent_left,       d.agent_left,       d.agent_left,       d.agent_left,       d.agent_left,       d.agent_left,       t.agent_gone,       s.illegal,          d.agent_left,       s.illegal,          s.illegal)),
+    (ev.TargetHungUp,            (s.illegal,          s.illegal,          f.target_left,      f.target_left,      b.hung_up,          b.hung_up,          b.hung_up,          f.target_left,      d.hang_up,          d.hang_up,          s.illegal,          b.left_alone,       s.illegal)),
+    (ev.PartyLost,               (d.lost,             d.lost_waiting,     d.lost_waiting,     d.lost_waiting,     d.lost_bridging,    d.lost_bridging,    d.lost_bridging,    d.lost_bridging,    d.lost_leaving,     d.lost,             d.lost_sorry,       s.nothing,          s.illegal)),
+    (ev.RequestReceived,         (d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.retry_later,      d.relay,            d.relay,            d.retry_later,      d.retry_later,      s.illegal)),
+    (ev.SessionChanged,          (d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.resume_bridge,    d.change_session,   d.change_session,   d.change_session,   s.nothing,          s.illegal)),
+    (ev.OfferRejected,           (d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.resume_bridge,    d.keep_session,     d.keep_session,     d.keep_session,     s.nothing,          s.illegal)),
+    (Deadline.RING,              (s.illegal,          s.illegal,          f.ring_timeout,     f.ring_timeout,     s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
+    (Deadline.SOUND,             (s.illegal,          b.hear,             s.illegal,          s.illegal,          b.hear,             b.hear,             b.hear,             s.illegal,          s.illegal,          s.illegal,          b.hear,             b.hear,             s.illegal)),
+    (Deadline.HEARD,             (s.illegal,          b.announced,        s.illegal,          s.illegal,          b.briefed,          b.unanswered,       b.declined,         s.illegal,          s.illegal,          s.illegal,          f.apologised,       b.parted,           s.illegal)),
+    (Deadline.BRIDGE,            (s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          t.bridge_again,     s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
+    (Deadline.AGENT_BYE,         (s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          t.release_agent,    s.illegal,          s.illegal,          s.illegal,          s.illegal)),
+    (Deadline.CHECK,             (d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      s.illegal,          s.illegal)),
+    (Deadline.REFRESH,           (s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          d.refresh,          d.refresh,          s.illegal,          s.illegal,          s.illegal)),
 )
 # fmt: on
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from routing.outcomes import Mode, Outcome
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record's form; a record of another version is refused, not guessed at."""
 
 HISTORY = 10
@@ -28,12 +28,17 @@ class State(StrEnum):
     """Where a call stands; the rows of `routing.machine.TABLE`."""
 
     TALKING = "talking"
+    ANNOUNCING = "announcing"
     CALLING = "calling"
     RINGING = "ringing"
+    BRIEFING = "briefing"
+    ACCEPTING = "accepting"
+    DECLINING = "declining"
     BRIDGING = "bridging"
     LEAVING = "leaving"
     CONNECTED = "connected"
     APOLOGISING = "apologising"
+    PARTING = "parting"
     ENDED = "ended"
 
 
@@ -46,14 +51,47 @@ class Party(StrEnum):
 
 
 class Deadline(StrEnum):
-    """What a call waits for; each is a time in the record and an event when it passes."""
+    """What a call waits for; each is a time in the record and an event when it passes.
+
+    `sound` is when a party is to hear something, or is to be helped to hear it; `heard` is when that, and the pause
+    after it, is over.
+    """
 
     RING = "ring"
+    SOUND = "sound"
+    HEARD = "heard"
     BRIDGE = "bridge"
     AGENT_BYE = "agent_bye"
-    APOLOGY = "apology"
     CHECK = "check"
     REFRESH = "refresh"
+
+
+class Hold(StrEnum):
+    """What the caller hears while the target is called."""
+
+    AGENT = "agent"
+    MUSIC = "music"
+
+
+class Delivery(StrEnum):
+    """A way in which a summary gets to the person."""
+
+    SPEECH = "speech"
+    HEADER = "header"
+    UUI = "uui"
+    BODY = "body"
+    MESSAGE = "message"
+
+
+class Standard(StrEnum):
+    """Sounds that every node has at hand, as WAV files of these names in its folder of sounds."""
+
+    MUSIC = "music"
+    MESSAGE = "message"
+    PROMPT = "prompt"
+    GOODBYE = "goodbye"
+    CALLER_GONE = "caller_gone"
+    APOLOGY = "apology"
 
 
 class Record(BaseModel):
@@ -114,6 +152,26 @@ class Attempt(Record):
     ended_at: float
 
 
+class Sound(Record):
+    """Something that a party is to hear: a text to be spoken, or else a WAV file on rtpengine's machine."""
+
+    text: str = ""
+    file: str = ""
+    language: str = ""
+    voice: str = ""
+
+
+class Accept(Record):
+    """The key by which a person takes the call; without it pressed, nobody is there or wants the call."""
+
+    key: str
+    prompt: Sound
+    rounds: int
+    """How often the prompt is heard at most; a wrong key ends a round as well."""
+    seconds: float
+    """How long the key is waited for after the prompt."""
+
+
 class Transfer(Record):
     """One attempt to hand a call over, under way or finished."""
 
@@ -127,6 +185,29 @@ class Transfer(Record):
     """From of the INVITE, without tag: the caller's identity, the agent's, or a fixed one."""
     codecs: tuple[str, ...] = ()
     headers: dict[str, str] = {}
+    hold: Hold = Hold.AGENT
+    announce: Sound | None = None
+    """What the caller hears before the target is called."""
+    apology: Sound | None = None
+    """What the caller hears when the transfer has failed, before the agent is heard again or the call ends."""
+    message: Sound | None = None
+    """What the person hears; in the mode `summary` only where there is no summary."""
+    summary: str = ""
+    language: str = ""
+    voice: str = ""
+    deliver: tuple[Delivery, ...] = ()
+    """How the summary gets to the person; read only in the mode `summary`."""
+    pause_before: float = 0.0
+    pause_after: float = 0.0
+    patience: float = 5.0
+    """Seconds after the answer that are waited for speech; then the fixed message is played."""
+    accept: Accept | None = None
+    rounds_left: int = 0
+    """How often the prompt may still be heard."""
+    fixed: bool = False
+    """Whether the person heard the fixed message, since the speech was not there in time."""
+    fallback: Transfer | None = None
+    """The transfer that is made when this one fails."""
     subscription: Subscription | None = None
     requested_at: float
     invited_at: float | None = None
@@ -137,6 +218,29 @@ class Transfer(Record):
     outcome: Outcome | None = None
     status: int | None = None
     reason: str | None = None
+
+    @property
+    def briefs(self) -> bool:
+        """Whether the person hears something before the caller."""
+        return self.mode is not Mode.BLIND or self.accept is not None
+
+    @property
+    def mutes(self) -> bool:
+        """Whether caller and agent do not hear one another at some time."""
+        return self.briefs or self.hold is Hold.MUSIC or self.announce is not None or self.apology is not None
+
+    @property
+    def speech(self) -> Sound | None:
+        """What the person hears in words: the summary if there is one, else the message."""
+        if self.mode is Mode.SUMMARY and self.summary and Delivery.SPEECH in self.deliver:
+            return Sound(text=self.summary, language=self.language, voice=self.voice)
+        return self.message
+
+    @property
+    def sounds(self) -> tuple[Sound, ...]:
+        """Everything that may have to be spoken, in the order in which it is needed."""
+        prompt = self.accept.prompt if self.accept else None
+        return tuple(sound for sound in (self.announce, self.speech, prompt, self.apology) if sound and sound.text)
 
 
 class Media(Record):
@@ -172,7 +276,7 @@ class SessionTimer(Record):
 class Call(Record):
     """A caller's call with all its dialogs, its transfer if one is under way, and what it waits for."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     id: str
     node: str
     media_node: str
@@ -190,8 +294,6 @@ class Call(Record):
     session_timer: SessionTimer | None = None
     check_every: float = 30.0
     """Seconds between two looks at whether the parties still send media."""
-    apology: float = 0.0
-    """Seconds that the apology lasts which the caller hears when nobody could be reached and the agent has left."""
     identity: dict[str, str] = {}
     """Header fields of the caller's INVITE that the target gets too: P-Asserted-Identity, Privacy, History-Info."""
     transfer: Transfer | None = None
@@ -223,6 +325,11 @@ class Call(Record):
     def fresh(self) -> bool:
         """Whether nothing has happened to it since the agent answered: then nobody need read it to end it."""
         return self.state is State.TALKING and not self.legs_made
+
+    @property
+    def held(self) -> bool:
+        """Whether the caller may hear something else than the agent, and is heard by nobody."""
+        return self.transfer is not None and (self.transfer.mutes or self.agent is None)
 
     @property
     def next_deadline(self) -> float | None:

@@ -101,6 +101,13 @@ def release(call: Call, party: Party, reason: Reason | None) -> Step:
     return call, [SendBye(dialog, cseq, reason)]
 
 
+def enter(call: Call, state: State, **deadlines: float) -> Call:
+    """Go on to a state with the deadlines of its own; those that do not depend on the state stay."""
+    kept = {name: at for name, at in call.deadlines.items() if name in {Deadline.CHECK, Deadline.REFRESH}}
+    own = {Deadline(name): at for name, at in deadlines.items()}
+    return call.model_copy(update={"state": state, "deadlines": kept | own})
+
+
 def finish(call: Call, outcome: Outcome, status: int, reason: str, now: float) -> Step:
     """Close the transfer under way with its one outcome."""
     assert call.transfer is not None, "no transfer is under way"
@@ -108,15 +115,17 @@ def finish(call: Call, outcome: Outcome, status: int, reason: str, now: float) -
     done = call.transfer.model_copy(
         update={
             "subscription": subscription,
+            "fallback": None,
             "outcome": outcome,
             "status": status,
             "reason": reason,
             "ended_at": now,
         }
     )
-    history = (*call.history, done)[-HISTORY:]
-    call = call.model_copy(update={"transfer": None, "history": history}).with_deadlines(Deadline.RING, Deadline.BRIDGE)
-    return call, [RecordTransfer(done)]
+    # The call log has what was said; here it would be read and written with each event to come.
+    kept = done.model_copy(update={"announce": None, "apology": None, "message": None, "summary": "", "accept": None})
+    history = (*call.history, kept)[-HISTORY:]
+    return call.model_copy(update={"transfer": None, "history": history}), [RecordTransfer(done)]
 
 
 def end(call: Call, reason: Reason | None, *gone: Party) -> Step:

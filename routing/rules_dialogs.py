@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from routing import actions as do
 from routing import events as ev
 from routing.outcomes import Outcome
-from routing.records import Call, Deadline, Exchange, Party, State
+from routing.records import Call, Exchange, Hold, Party, State
 from routing.rule import (
     ELSEWHERE,
     TERMINATED,
@@ -15,17 +13,16 @@ from routing.rule import (
     Step,
     advance,
     end,
+    enter,
     finish,
     leads_to,
     let_agent_go,
     release,
     tell_agent,
 )
+from routing.rules_failing import bridge_failed, close, let_leg_go
 from routing.rules_strays import no_dialog
-from routing.rules_transfer import bridge, bridge_failed
-
-if TYPE_CHECKING:
-    from routing.actions import Action
+from routing.rules_transfer import bridge
 
 JOINED = {State.LEAVING, State.CONNECTED}
 """The states in which caller and target talk."""
@@ -48,9 +45,8 @@ def hang_up(call: Call, event: ev.HungUp, now: float) -> Step:
 
 def _abandon(call: Call, reason: do.Reason, now: float, *gone: Party) -> Step:
     """End a call whose caller is gone while its transfer was under way."""
-    assert call.leg is not None, "a leg was made"
-    answered = call.target is not None
-    cancelled: list[Action] = [] if answered else [do.CancelLeg(call.leg.call_id, reason)]
+    ringing = call.target is None and call.leg is not None
+    call, cancelled = let_leg_go(call, reason) if ringing else (call, [])
     call, told = tell_agent(call, TERMINATED.cause, TERMINATED.text, final=True)
     call, recorded = finish(call, Outcome.CALLER_HUNG_UP, TERMINATED.cause, TERMINATED.text, now)
     call, actions = end(call, reason, *gone)
@@ -67,23 +63,29 @@ def abandon(call: Call, event: ev.CallerHungUp, now: float) -> Step:
 @leads_to()
 def agent_left(call: Call, event: ev.AgentHungUp, now: float) -> Step:
     """Let the agent go; the transfer it asked for goes on."""
-    return _go_on_alone(let_agent_go(call), now), [do.AcceptRequest(200, "OK")]
+    call, actions = _go_on_alone(let_agent_go(call), now)
+    return call, [do.AcceptRequest(200, "OK"), *actions]
 
 
-def _go_on_alone(call: Call, now: float) -> Call:
-    """Wait no longer for the answer to an offer that the agent made or got; bridge at once if that had to wait."""
-    if call.exchange is None:
-        return call
-    call = call.model_copy(update={"exchange": None})
-    return call.with_deadlines(bridge=now) if call.state is State.BRIDGING else call
+def _go_on_alone(call: Call, now: float) -> Step:
+    """Wait no longer for the answer to an offer that the agent made or got, and let the caller hear music.
+
+    A bridge that had to wait for that answer is done at once.
+    """
+    waits = call.state in {State.CALLING, State.RINGING}
+    heard = waits and call.transfer is not None and call.transfer.hold is Hold.AGENT
+    if call.exchange:
+        call = call.model_copy(update={"exchange": None})
+        call = call.with_deadlines(bridge=now) if call.state is State.BRIDGING else call
+    return call, [do.HoldCaller(music=True)] if heard else []
 
 
 @leads_to(State.ENDED)
-def release_caller(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
-    """BYE the caller, who has heard why."""
-    last = call.history[-1]
-    call, actions = end(call, do.Reason(last.status or 480, last.reason or "Temporarily Unavailable"))
-    return call, [*actions, do.ForgetCall()]
+def hang_up_sorry(call: Call, event: ev.CallerHungUp, now: float) -> Step:
+    """End a call whose caller does not hear the apology out."""
+    call, closed = close(call, now)
+    call, actions = hang_up.apply(call, event, now)
+    return call, [*closed, *actions]
 
 
 # --- parties that vanish ---------------------------------------------------------------------------------------------
@@ -100,13 +102,22 @@ def _why(event: ev.PartyLost) -> do.Reason:
     return do.Reason(TIMED_OUT.cause, event.reason)
 
 
+@leads_to(State.ENDED)
+def lost_sorry(call: Call, event: ev.PartyLost, now: float) -> Step:
+    """Go on without the agent that waits for the end of an apology; without the caller there is nobody left."""
+    if event.party is Party.AGENT:
+        return release(call, Party.AGENT, _why(event))
+    call, closed = close(call, now)
+    call, actions = lost.apply(call, event, now)
+    return call, [*closed, *actions]
+
+
 @leads_to(State.ENDED, State.CONNECTED)
 def lost_leaving(call: Call, event: ev.PartyLost, now: float) -> Step:
     """Let an agent be gone that was to leave anyway; else end the call."""
     if event.party is not Party.AGENT:
         return lost.apply(call, event, now)
-    call, byes = release(call.with_deadlines(Deadline.AGENT_BYE), Party.AGENT, _why(event))
-    return call.model_copy(update={"state": State.CONNECTED}), byes
+    return release(enter(call, State.CONNECTED), Party.AGENT, _why(event))
 
 
 @leads_to(State.ENDED)
@@ -115,10 +126,11 @@ def lost_waiting(call: Call, event: ev.PartyLost, now: float) -> Step:
     if event.party is Party.CALLER:
         return _abandon(call, _why(event), now)
     call, byes = release(call, Party.AGENT, _why(event))
-    return _go_on_alone(call, now), byes
+    call, actions = _go_on_alone(call, now)
+    return call, [*byes, *actions]
 
 
-@leads_to(State.ENDED, State.TALKING, State.APOLOGISING)
+@leads_to(State.ENDED, State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
 def lost_bridging(call: Call, event: ev.PartyLost, now: float) -> Step:
     """Fail when it is the person who is lost before the caller came on."""
     if event.party is Party.TARGET:
@@ -150,7 +162,7 @@ def relay(call: Call, event: ev.RequestReceived, now: float) -> Step:
     """Pass a request on to whom its sender talks with, numbered for that dialog."""
     peer = call.peer(event.party)
     if peer is None:
-        return (retry_later if event.party is Party.CALLER else no_dialog).apply(call, event, now)
+        return (no_dialog if event.party is Party.AGENT else retry_later).apply(call, event, now)
     sender = call.dialog(event.party)
     assert sender is not None, "what a party without a dialog sends is a row of its own"
     changes: dict[str, object] = {"remote_cseq": max(event.cseq, sender.remote_cseq)}

@@ -23,6 +23,7 @@ from routing.settings_model import (
     Rtpengine,
     Settings,
     Sip,
+    Speech,
     Transfer,
     Trunk,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Sip",
+    "Speech",
     "Transfer",
     "Trunk",
     "load_settings",

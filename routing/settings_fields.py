@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from routing.speech import check_speech
 from routing.texts import (
     BadValue,
     check_address,
@@ -16,10 +18,13 @@ from routing.texts import (
     check_number,
     check_port,
     check_text,
+    nearest,
     shown,
     split_host_port,
 )
 from routing.values import check_caller_id, check_endpoint
+
+VOICE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@-]{0,199}")
 
 
 def check_listen(text: str) -> str:
@@ -78,6 +83,51 @@ def check_redis_url(text: str) -> str:
     return text
 
 
+def check_path(text: str) -> str:
+    """Check the absolute path of a file or folder: daemons run in folders of their own."""
+    if not check_text(text, "the path").startswith("/"):
+        raise BadValue(f"{shown(text)} is not an absolute path", mend="write it from the root, as /var/lib/handoff")
+    return text
+
+
+def check_speech_command(text: str) -> str:
+    """Check the command line of a speech engine: words as a shell takes them, with {file} for the WAV file."""
+    check_text(text, "the command")
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise BadValue(f"the command cannot be split into words ({error})", mend="close all quotes") from None
+    if not words:
+        raise BadValue("the command is empty", mend="name a speech engine, such as espeak-ng")
+    if "{file}" not in _placeholders(text, {"file", "voice", "language"}):
+        raise BadValue("the command does not say where the sound goes", mend="put {file} where the path belongs")
+    return text
+
+
+def check_voice(text: str) -> str:
+    """Check the name of a voice or language: it becomes a word of the speech engine's command line."""
+    if text and not VOICE.fullmatch(text):
+        raise BadValue(f"{shown(text)} is no voice or language", mend="name one as the speech engine does, like en-gb")
+    return text
+
+
+def check_prompt(text: str) -> str:
+    """Check the text that asks for a key, which has {key} where the key is named."""
+    if "{key}" not in _placeholders(check_speech(text), {"key"}):
+        raise BadValue("the prompt does not name the key", mend="put {key} where it is to be said")
+    return text.strip()
+
+
+def _placeholders(text: str, known: set[str]) -> set[str]:
+    """Find the {words} of a template; raises BadValue for one that is not known, and for a lone brace."""
+    found = set(re.findall(r"\{[^{}]*\}", text))
+    for word in sorted(found - {f"{{{name}}}" for name in known}):
+        raise BadValue(f"{shown(word)} is not known here", mend=nearest(word, (f"{{{name}}}" for name in known)))
+    if set("{}") & set(re.sub(r"\{[^{}]*\}", "", text)):
+        raise BadValue("it has a brace that belongs to no {word}", mend="leave it out")
+    return found
+
+
 Name = Annotated[str, AfterValidator(check_name)]
 Uri = Annotated[str, AfterValidator(check_endpoint)]
 Listen = Annotated[str, AfterValidator(check_listen)]
@@ -90,6 +140,11 @@ Interface = Annotated[str, AfterValidator(check_interface)]
 RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 CallerId = Annotated[str, AfterValidator(check_caller_id)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(check_text)]
+Path = Annotated[str, AfterValidator(check_path)]
+Spoken = Annotated[str, AfterValidator(check_speech)]
+Voice = Annotated[str, AfterValidator(check_voice)]
+Prompt = Annotated[str, AfterValidator(check_prompt)]
+SpeechCommand = Annotated[str, AfterValidator(check_speech_command)]
 Codec = Literal["PCMU", "PCMA", "G722", "opus"]
 RingTimeout = Annotated[float, Field(ge=1, le=300)]
 Port = Annotated[int, Field(ge=1024, le=65535)]

@@ -19,11 +19,16 @@ from routing.settings_fields import (
     Name,
     Network,
     Number,
+    Path,
     Port,
+    Prompt,
     RedisUrl,
     RingTimeout,
+    SpeechCommand,
+    Spoken,
     Text,
     Uri,
+    Voice,
 )
 from routing.settings_lookup import dial_checker, pool_finder, trunk_finder
 
@@ -85,6 +90,11 @@ class Rtpengine(Section):
     )
     port_min: Port = Field(20000, description="First UDP port for media of our own rtpengine.")
     port_max: Port = Field(29999, description="Last UDP port for media of our own rtpengine.")
+    dtmf_listen: HostPort | None = Field(
+        None,
+        description="host:port that rtpengine logs keys to (its --dtmf-log-dest); default: handoff picks one for its "
+        "own rtpengine.",
+    )
 
 
 class Trunk(Section):
@@ -134,10 +144,49 @@ class Transfer(Section):
     caller_id: CallerId = Field(
         "caller", description="Whose identity the target sees: caller, agent, or a SIP URI for all calls."
     )
-    apology: Text = Field(
+    apology: Spoken = Field(
         "We are sorry, nobody can take your call right now. Please call again later.",
         description="Spoken to the caller when nobody answered and the agent has left; then the call ends.",
     )
+    music: Path | None = Field(
+        None, description="Sound file that callers on hold hear, over and over; default: music that handoff makes."
+    )
+
+
+class Speech(Section):
+    """How texts are spoken, and the texts that handoff itself says."""
+
+    command: SpeechCommand = Field(
+        "espeak-ng -b 1 -v {voice} --stdin -w {file}",
+        description="Speech engine: takes UTF-8 text at its stdin and writes a sound file. {file}, {voice} and "
+        "{language} are filled in; no shell runs it.",
+    )
+    language: Voice = Field("en", min_length=1, description="Language where a target says nothing else.")
+    voice: Voice = Field("", description='Voice where a target says nothing else; "": the language.')
+    deadline: float = Field(
+        5.0,
+        ge=0.1,
+        le=60,
+        description="Seconds after the answer that speech is waited for; then the message below is played.",
+    )
+    folder: Path | None = Field(
+        None, description="Folder of the sounds, which rtpengine must see too; default: sounds in the state dir."
+    )
+    message: Spoken = Field(
+        "Please hold the line. You are about to be connected with a caller.",
+        description="Said to the person where no other text is given, or where it could not be spoken in time.",
+    )
+    goodbye: Spoken = Field(
+        "The call was not given to you. Goodbye.", description="Said to the person who did not take the call."
+    )
+    caller_gone: Spoken = Field(
+        "The caller has hung up. Goodbye.", description="Said to the person when the caller leaves too early."
+    )
+    prompt: Prompt = Field(
+        "Press {key} to take the call.", description="Asks the person for the key where a target says nothing else."
+    )
+    cache_megabytes: int = Field(200, ge=1, le=100_000, description="How large the spoken texts may grow together.")
+    cache_days: float = Field(30.0, ge=0.01, le=3650, description="Days after which a text not used is dropped.")
 
 
 class Media(Section):
@@ -179,6 +228,7 @@ class Settings(Section):
     pools: tuple[Pool, ...] = Field(min_length=1, description="Who takes the calls.", examples=[A_POOL])
     policy: Policy = Policy()
     transfer: Transfer = Transfer()
+    speech: Speech = Speech()
     media: Media = Media()
     metrics: Metrics = Metrics()
     log: Log = Log()

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from routing.outcomes import Mode
 from routing.problems import InvalidInputError, explain
-from routing.settings_fields import CallerId, Codec, Name, RingTimeout, Uri
-from routing.texts import BadValue, check_header_name, check_header_value, nearest, shown
+from routing.records import Accept, Delivery, Sound
+from routing.settings_fields import CallerId, Codec, Name, Path, RingTimeout, Spoken
+from routing.speech import check_speech
+from routing.target_fields import (
+    Endpoint,
+    Headers,
+    HoldWord,
+    Key,
+    ModeWord,
+    Pause,
+    Rounds,
+    Voice,
+    Wait,
+    Ways,
+    check_summary,
+    parse_mode,
+)
+from routing.texts import BadValue, shown
 from routing.values import check_endpoint, parse_sip_uri
 
 if TYPE_CHECKING:
@@ -18,42 +34,15 @@ if TYPE_CHECKING:
 
     from routing.settings_model import Settings
 
+SOUNDS = ("announce", "message", "apology")
+"""What may be given as text, in a field of this name, or as file, in the field `..._file`."""
+
+FALLBACKS = 3
+"""How many fallbacks a transfer has at most, one after the other."""
+
 
 class TargetError(InvalidInputError):
     """A target cannot be used; `problems` has everything that is wrong with it."""
-
-
-def parse_mode(text: object) -> Mode:
-    """Read a mode; raises BadValue: 400 for an unknown one, 501 for one that is not yet available."""
-    if text not in list(Mode):
-        raise BadValue(f"{shown(text)} is not a mode", mend=nearest(str(text), list(Mode)))
-    mode = Mode(str(text))
-    if mode is not Mode.BLIND:
-        raise BadValue(f"the mode {mode} is not yet available", 501, mend=f"use {Mode.BLIND}")
-    return mode
-
-
-def _check_unique(headers: dict[str, str]) -> dict[str, str]:
-    if len({name.lower() for name in headers}) < len(headers):
-        raise BadValue("a header is there twice, in upper and lower case", mend="keep one of them")
-    return headers
-
-
-HeaderName = Annotated[str, AfterValidator(check_header_name)]
-HeaderValue = Annotated[str, AfterValidator(check_header_value)]
-
-
-class Endpoint(BaseModel):
-    """One place where the target can be called; its URI alone stands for it as well."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    uri: Uri = Field(description="SIP URI that is sent the INVITE.", examples=['"sip:support@192.0.2.20"'])
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return {"uri": value} if isinstance(value, str) else value
 
 
 class Target(BaseModel):
@@ -65,15 +54,54 @@ class Target(BaseModel):
     endpoints: tuple[Endpoint, ...] = Field(
         min_length=1, description="Where it is called, in this order.", examples=['["sip:support@192.0.2.20"]']
     )
-    mode: Annotated[Mode, BeforeValidator(parse_mode)] = Field(
-        Mode.BLIND, description="What the person who answers hears before the caller."
-    )
+    mode: ModeWord = Field(Mode.BLIND, description="What the person who answers hears before the caller.")
     ring_timeout: RingTimeout = Field(30.0, description="Seconds that each endpoint may ring (1 to 300).")
     caller_id: CallerId = Field("caller", description="Whose identity it sees: caller, agent, or a SIP URI.")
     codecs: tuple[Codec, ...] = Field((), description="Codecs offered, best first; none: those of the settings.")
-    headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(_check_unique)] = Field(
-        {}, description="X-... and User-to-User headers added to its INVITE."
+    headers: Headers = Field({}, description="X-... and User-to-User headers added to its INVITE.")
+    hold: HoldWord | None = Field(
+        None, description="What the caller hears until the person answers: music, or the agent; default: by mode."
     )
+    announce: Spoken | None = Field(None, description="Said to the caller before the target is called.")
+    announce_file: Path | None = Field(None, description="Sound file in the place of announce.")
+    apology: Spoken | None = Field(None, description="Said to the caller when the transfer has failed.")
+    apology_file: Path | None = Field(None, description="Sound file in the place of apology.")
+    message: Spoken | None = Field(
+        None,
+        description="Said to the person where there is no summary to say; default: as configured.",
+    )
+    message_file: Path | None = Field(None, description="Sound file in the place of message.")
+    pause_before: Pause = Field(0.5, description="Seconds of silence before message or summary (0 to 60).")
+    pause_after: Pause = Field(0.5, description="Seconds of silence after message or summary (0 to 60).")
+    language: Voice = Field("", description="Language of all that is said for it; default: as configured.")
+    voice: Voice = Field("", description="Voice of all that is said for it; default: as configured.")
+    deliver: Ways = Field(
+        (Delivery.SPEECH,),
+        min_length=1,
+        description="How the person gets a summary: speech, header, uui, body, message.",
+    )
+    accept: Key | None = Field(None, description="Key by which the person takes the call; default: none is asked for.")
+    accept_prompt: Spoken | None = Field(
+        None, description="Asks the person for the key, {key} in it stands for it; default: as configured."
+    )
+    accept_rounds: Rounds = Field(2, description="How often the person is asked (1 to 5).")
+    accept_timeout: Wait = Field(8.0, description="Seconds that the key is waited for each time (1 to 60).")
+    fallback: Name | None = Field(None, description="Target that is tried when this one has failed.")
+
+    @field_validator(*(f"{name}_file" for name in SOUNDS))
+    @classmethod
+    def _check_either(cls, file: str | None, info: ValidationInfo) -> str | None:
+        name = str(info.field_name).removesuffix("_file")
+        if file is not None and info.data.get(name) is not None:
+            raise BadValue(f"{name} is given as text, too", mend=f"leave out {name} or {name}_file")
+        return file
+
+    @field_validator("fallback")
+    @classmethod
+    def _check_fallback(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if name is not None and name == info.data.get("name"):
+            raise BadValue("it is its own fallback", mend="name another target")
+        return name
 
     @classmethod
     def make(cls, data: Mapping[str, Any]) -> Self:
@@ -109,10 +137,43 @@ class Target(BaseModel):
         )
 
     def with_settings(self, given: Mapping[str, str]) -> Self:
-        """Lay the settings of a Refer-To over those of the target; raises BadValue.
+        """Lay mode and message of a Refer-To or command over those of the target; raises BadValue.
 
-        A message or summary has no effect in the mode blind.
+        A message has no effect in the mode blind. A summary is checked where the mode is summary, but not kept: it
+        is the call's, not the target's. Empty ones count as not given, since platforms fill in what they have.
         """
-        if "mode" not in given:
-            return self
-        return self.model_copy(update={"mode": parse_mode(given["mode"])})
+        mode = parse_mode(given["mode"]) if "mode" in given else self.mode
+        changes: dict[str, Any] = {"mode": mode}
+        message = given.get("message", "")
+        if mode is not Mode.BLIND and message.strip():
+            changes |= {"message": check_speech(message, "the message"), "message_file": None}
+        if mode is Mode.SUMMARY:
+            check_summary(given.get("summary", ""))
+        return self.model_copy(update=changes)
+
+    def sound(self, name: str) -> Sound | None:
+        """Give one of SOUNDS as it is to be heard; None where the target has none of its own."""
+        text, file = getattr(self, name), getattr(self, f"{name}_file")
+        return Sound(file=file) if file else self.said(text) if text else None
+
+    def said(self, text: str) -> Sound:
+        """Give a text in this target's language and voice."""
+        return Sound(text=text, language=self.language, voice=self.voice)
+
+    def acceptance(self, prompt: str) -> Accept | None:
+        """Tell how the person is asked for the key, None if it is not; `prompt` is used where it has none of its own.
+
+        That one is spoken as the settings say: nobody knows whether its language is the target's.
+        """
+        if self.accept is None:
+            return None
+        own = self.accept_prompt
+        text = (own or prompt).replace("{key}", self.accept)
+        sound = self.said(text) if own else Sound(text=text)
+        return Accept(key=self.accept, prompt=sound, rounds=self.accept_rounds, seconds=self.accept_timeout)
+
+    def texts(self, prompt: str) -> list[Sound]:
+        """List all that will be spoken for it in any mode, so that it can be spoken before the first call."""
+        accept = self.acceptance(prompt)
+        sounds = [*map(self.sound, SOUNDS), accept and accept.prompt]
+        return [sound for sound in sounds if sound and sound.text]

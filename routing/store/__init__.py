@@ -8,12 +8,13 @@ from routing.store.lease import Lease
 from routing.store.link import Observer
 from routing.store.log import Logged
 from routing.store.memory import MemoryStore
-from routing.store.protocol import Store, Tick
+from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_store import RedisStore, open_store
 
 __all__ = [
     "CallBusy",
     "CallUnknown",
+    "Due",
     "Lease",
     "LeaseLost",
     "Logged",

@@ -20,7 +20,9 @@ SHARDS = 16
 RECORD_TTL = 4 * 3600
 """Seconds a record lives after its last save; a call is saved at least at each liveness check."""
 MESSAGE_TTL = 60
-"""Seconds a command or an answer waits to be taken."""
+"""Seconds a command, an answer or a text to be spoken waits to be taken."""
+SPEECH_LENGTH = 1000
+"""Most texts that wait to be spoken by one node; beyond it the oldest are dropped."""
 BEAT_TTL = 10
 """Seconds a node counts as alive after its last beat."""
 NODES_TTL = 3600
@@ -53,6 +55,11 @@ def commands_key(node: str) -> str:
 def answer_key(command_id: str) -> str:
     """Name the list that takes the one answer to a command."""
     return f"handoff:answer:{command_id}"
+
+
+def speech_key(node: str) -> str:
+    """Name the list of texts that a node is to speak."""
+    return f"handoff:speech:{node}"
 
 
 def node_key(node: str) -> str:

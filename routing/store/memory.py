@@ -14,10 +14,10 @@ from routing.store import layout
 from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
 from routing.store.log import Logged, read_rows, to_row
-from routing.store.protocol import Store, Tick
+from routing.store.protocol import Due, Store, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from routing.records import BadRecordError, Call, Transfer
 
@@ -42,6 +42,7 @@ class MemoryStore(Store):
         self._leases: dict[str, tuple[str, float]] = {}
         self._commands: dict[str, list[str]] = {}
         self._answers: dict[str, str] = {}
+        self._speech: dict[str, list[str]] = {}
         self._log: list[tuple[str, str, bytes]] = []
         self._targets: dict[str, bytes] = {}
         self._beats: dict[str, tuple[float, str]] = {}
@@ -134,19 +135,19 @@ class MemoryStore(Store):
 
     # Deadlines and commands
 
-    def due(self, now: float, node: str, *, grace: float = 2.0) -> list[str]:
+    def due(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> list[Due]:
         found = []
         for call_id, (deadline, owner) in sorted(self._deadlines.items(), key=lambda item: item[1]):
-            if deadline <= (now if owner == node else now - grace):
+            if deadline <= (now + ahead if owner == node else now - grace):
                 if call_id in self.records:
-                    found.append(call_id)
+                    found.append(Due(deadline, call_id))
                     self._deadlines[call_id] = (now + layout.DUE_RETRY, owner)
                 else:
                     del self._deadlines[call_id]
         return found
 
-    def tick(self, now: float, node: str, *, grace: float = 2.0) -> Tick:
-        return Tick(self.due(now, node, grace=grace), self.take_commands(node))
+    def tick(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> Tick:
+        return Tick(self.due(now, node, ahead=ahead, grace=grace), self.take_commands(node))
 
     def send_command(self, node: str, command: Mapping[str, Any]) -> None:
         self._commands.setdefault(node, []).append(json.dumps(command))
@@ -162,6 +163,14 @@ class MemoryStore(Store):
     def await_answer(self, command_id: str, timeout: float) -> dict[str, Any] | None:  # noqa: ARG002
         answer = self._answers.pop(command_id, None)  # Nobody could answer while we wait: one process, one thread.
         return None if answer is None else next(iter(layout.objects([answer])), None)
+
+    def ask_speech(self, node: str, requests: Sequence[Mapping[str, Any]]) -> None:
+        waiting = [*self._speech.get(node, []), *map(json.dumps, requests)]
+        self._speech[node] = waiting[-layout.SPEECH_LENGTH :]
+
+    def take_speech(self, node: str, timeout: float) -> dict[str, Any] | None:  # noqa: ARG002
+        waiting = self._speech.get(node)
+        return next(iter(layout.objects([waiting.pop(0)])), None) if waiting else None
 
     # Call log, targets, nodes
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from routing.records import BadRecordError, Call
     from routing.store.lease import Lease
     from routing.store.log import Logged
 
 
+class Due(NamedTuple):
+    """A call that wants to be looked at, and when; the earlier one comes first."""
+
+    at: float
+    call_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What the timer process has to do now: ids of the calls that are due, and commands from people."""
+    """What the timer process has to do: calls that are due, now or soon, and commands from people."""
 
-    due: list[str]
+    due: list[Due]
     commands: list[dict[str, Any]]
 
 
@@ -48,14 +55,14 @@ class Store(Protocol):
         """Read all calls; one that cannot be read is given as the error, so that the others are still seen."""
         ...
 
-    def due(self, now: float, node: str, *, grace: float = 2.0) -> list[str]:
-        """Name the calls of `node` with a deadline at or before `now`, and others' that are overdue by `grace`.
+    def due(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> list[Due]:
+        """Name the calls of `node` with a deadline at most `ahead` after `now`, and others' overdue by `grace`.
 
-        A call named is named again a second later unless it was saved meanwhile: nobody spins on one that fails.
+        A call named is named again a second after `now` unless it was saved meanwhile: nobody spins on one that fails.
         """
         ...
 
-    def tick(self, now: float, node: str, *, grace: float = 2.0) -> Tick:
+    def tick(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> Tick:
         """Do `due` and `take_commands` in one request."""
         ...
 
@@ -72,7 +79,15 @@ class Store(Protocol):
         ...
 
     def await_answer(self, command_id: str, timeout: float) -> dict[str, Any] | None:
-        """Wait up to `timeout` seconds for an answer; None when there was none. The only call that may block long."""
+        """Wait up to `timeout` seconds for an answer; None when there was none. This call may block long."""
+        ...
+
+    def ask_speech(self, node: str, requests: Sequence[Mapping[str, Any]]) -> None:
+        """Ask `node` to speak texts (JSON values); dropped when not taken within a minute, or beyond a thousand."""
+        ...
+
+    def take_speech(self, node: str, timeout: float) -> dict[str, Any] | None:
+        """Take the oldest text asked of `node`; waits up to `timeout` seconds for one. This call may block long."""
         ...
 
     def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:

@@ -13,10 +13,10 @@ from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
 from routing.store.link import Link, Observer, call_script
 from routing.store.log import Logged, read_rows, to_row
-from routing.store.protocol import Store, Tick
+from routing.store.protocol import Due, Store, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from routing.records import BadRecordError, Call, Transfer
     from routing.store.server import Command
@@ -105,12 +105,12 @@ class RedisStore(Store):
 
     # Deadlines and commands
 
-    def due(self, now: float, node: str, *, grace: float = 2.0) -> list[str]:
-        return _ids(self._run("due", *_due(now, node, grace)))
+    def due(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> list[Due]:
+        return _found(self._run("due", *_due(now, node, ahead, grace)))
 
-    def tick(self, now: float, node: str, *, grace: float = 2.0) -> Tick:
-        *shards, commands = self._run("tick", *_due(now, node, grace), ("LPOP", layout.commands_key(node), 20))
-        return Tick(_ids(shards), layout.objects(commands or ()))
+    def tick(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> Tick:
+        *shards, commands = self._run("tick", *_due(now, node, ahead, grace), ("LPOP", layout.commands_key(node), 20))
+        return Tick(_found(shards), layout.objects(commands or ()))
 
     def send_command(self, node: str, command: Mapping[str, Any]) -> None:
         self._leave("send_command", layout.commands_key(node), command)
@@ -122,9 +122,24 @@ class RedisStore(Store):
         self._leave("answer_command", layout.answer_key(command_id), answer)
 
     def await_answer(self, command_id: str, timeout: float) -> dict[str, Any] | None:
+        return self._await("await_answer", layout.answer_key(command_id), timeout)
+
+    def ask_speech(self, node: str, requests: Sequence[Mapping[str, Any]]) -> None:
+        if requests:
+            key = layout.speech_key(node)
+            self._run(
+                "ask_speech",
+                ("RPUSH", key, *map(json.dumps, requests)),
+                ("LTRIM", key, -layout.SPEECH_LENGTH, -1),
+                ("EXPIRE", key, layout.MESSAGE_TTL),
+            )
+
+    def take_speech(self, node: str, timeout: float) -> dict[str, Any] | None:
+        return self._await("take_speech", layout.speech_key(node), timeout)
+
+    def _await(self, operation: str, key: str, timeout: float) -> dict[str, Any] | None:
         wait = max(timeout, 0.001)  # BLPOP takes 0 for ever.
-        command = ("BLPOP", layout.answer_key(command_id), wait)
-        reply = self._run("await_answer", command, extra=wait + _BLPOP_LATE)[0]
+        reply = self._run(operation, ("BLPOP", key, wait), extra=wait + _BLPOP_LATE)[0]
         return next(iter(layout.objects(reply[1:])), None) if reply else None
 
     def _leave(self, operation: str, key: str, value: Mapping[str, Any]) -> None:
@@ -187,10 +202,11 @@ _DUE: tuple[Command, ...] = tuple(
 )
 
 
-def _due(now: float, node: str, grace: float) -> Iterator[Command]:
-    arguments = (repr(now), node, repr(grace))
+def _due(now: float, node: str, ahead: float, grace: float) -> Iterator[Command]:
+    arguments = (repr(now), node, repr(ahead), repr(grace))
     return ((*command, *arguments) for command in _DUE)
 
 
-def _ids(shards: list[list[bytes]]) -> list[str]:
-    return [call_id.decode() for shard in shards for call_id in shard]
+def _found(shards: list[list[bytes]]) -> list[Due]:
+    pairs = (pair for shard in shards for pair in zip(shard[::2], shard[1::2], strict=True))
+    return [Due(float(at), call_id.decode()) for call_id, at in pairs]

@@ -82,20 +82,22 @@ if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 return 1
 """)
 
-# KEYS: deadlines, and what the names of the shard's records begin with.  ARGV: now, node, grace
+# KEYS: deadlines, and what the names of the shard's records begin with.  ARGV: now, node, seconds ahead, grace
 # What is given out is put off, so that one process deals with it; what has no record any more is dropped.
+# Gives call ids and times in turn.
 DUE = Script(f"""
-local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'WITHSCORES')
+local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1] + ARGV[3], 'WITHSCORES')
 local found = {{}}
 for i = 1, #members, 2 do
   local at = string.find(members[i], '@', 1, true) or 1  -- one without is not ours, and has no record
   local id = string.sub(members[i], 1, at - 1)
-  local overdue = tonumber(members[i + 1]) <= ARGV[1] - ARGV[3]
+  local overdue = tonumber(members[i + 1]) <= ARGV[1] - ARGV[4]
   if overdue or string.sub(members[i], at + 1) == ARGV[2] then
     if redis.call('EXISTS', KEYS[2] .. id) == 1 then
       redis.call('ZADD', KEYS[1], ARGV[1] + {DUE_RETRY}, members[i])
       found[#found + 1] = id
-      if #found == {DUE_LIMIT} then break end
+      found[#found + 1] = members[i + 1]
+      if #found == 2 * {DUE_LIMIT} then break end
     else
       redis.call('ZREM', KEYS[1], members[i])
     end

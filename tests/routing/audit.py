@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
     from routing.actions import Action
 
-UNDER_WAY = {State.CALLING, State.RINGING, State.BRIDGING}
+BRIEFED = {State.BRIEFING, State.ACCEPTING, State.DECLINING}
+UNDER_WAY = {State.ANNOUNCING, State.CALLING, State.RINGING, State.BRIDGING, *BRIEFED}
 JOINED = {State.LEAVING, State.CONNECTED}
+HEARING = {State.ANNOUNCING, State.APOLOGISING, State.PARTING, *BRIEFED}
 OWNERS = {
     Deadline.RING: {State.CALLING, State.RINGING},
     Deadline.BRIDGE: {State.BRIDGING},
     Deadline.AGENT_BYE: {State.LEAVING},
-    Deadline.APOLOGY: {State.APOLOGISING},
 }
 """The states that have a deadline, always, and no other state has it."""
 
@@ -42,6 +43,7 @@ class Audit:
         self.begun: dict[str, bool] = {}
         self.recorded: list[str] = []
         self.released = 0
+        self.muted = False
 
     def look(self, before: Call, event: ev.Event, after: Call, actions: Sequence[Action]) -> None:
         """Check one step."""
@@ -52,13 +54,15 @@ class Audit:
             self._did(action, before, after)
         self._answered(event, actions)
         if any(isinstance(action, do.BridgeMedia) for action in actions):
-            assert len(actions) == 1, "what follows a bridge is a step of its own"
+            assert isinstance(actions[-1], do.BridgeMedia), "what follows a bridge is a step of its own"
         assert_shape(after)
         self._ended(before, after, actions)
 
     def _begun(self, before: Call, after: Call) -> None:
-        if after.transfer and not before.transfer:
+        if after.transfer and (not before.transfer or before.transfer.id != after.transfer.id):
             subscription = after.transfer.subscription
+            if before.transfer:
+                self.begun[list(self.begun)[-1]] = False  # the fallback tells the agent in its place
             transfer_id = f"{after.transfer.id} {len(self.begun)}"
             self.begun[transfer_id] = bool(subscription and subscription.notify)
             self.notified[transfer_id] = []
@@ -68,19 +72,22 @@ class Audit:
     def _closed_by_event(self, before: Call, event: ev.Event, after: Call) -> None:
         if isinstance(event, ev.HungUp):
             gone = before.dialog(event.party)
-            if gone is not None:
+            again = before.state is State.PARTING and event.party is Party.CALLER
+            if gone is not None and not again:
                 self.open.remove(key(gone))
         if isinstance(event, ev.LegAnswered):
             self.sent.setdefault((event.call_id, event.local_tag, event.remote_tag), event.cseq)
         if isinstance(event, ev.LegFailed | ev.LegAnswered | ev.TargetHungUp):
             self.ringing.discard(event.leg)
+        if isinstance(event, ev.MediaBridged):
+            self.muted = False
         if isinstance(event, ev.MediaFailed) and before.state is State.CALLING and before.leg:
             self.ringing.discard(before.leg.number)  # it was never invited
         if isinstance(event, ev.MediaBridged):
             assert before.leg is not None
             self.leg_media.remove(before.leg.number)
 
-    def _did(self, action: Action, before: Call, after: Call) -> None:
+    def _did(self, action: Action, before: Call, after: Call) -> None:  # noqa: C901 one look at each kind
         if isinstance(action, do.RelayRequest | do.SendNotify | do.SendBye | do.RefreshSession):
             last = self.sent.get(key(action.dialog), 0)
             assert action.cseq > last, f"CSeq {action.cseq} does not rise above {last}"
@@ -93,6 +100,13 @@ class Audit:
             assert action.leg.number not in self.leg_media
             self.leg_media.add(action.leg.number)
             self.ringing.add(action.leg.number)
+        if isinstance(action, do.HoldCaller):
+            self.muted = True
+        if isinstance(action, do.ResumeAgent):
+            assert after.agent is not None
+            self.muted = False
+        if isinstance(action, do.OpenLeg):
+            assert action.leg.number in self.leg_media
         if isinstance(action, do.CancelLeg):
             self.ringing.discard(int(action.call_id.rpartition("-")[2]))
         if isinstance(action, do.ReleaseLegMedia):
@@ -106,13 +120,17 @@ class Audit:
             assert action.transfer.outcome is not None
             assert action.transfer.status is not None
             assert action.transfer.ended_at is not None
-            self.recorded.append(list(self.begun)[-1])
+            begun = [name for name in self.begun if name.startswith(f"{action.transfer.id} ")]
+            self.recorded.append(next(name for name in begun if name not in self.recorded))
 
     def _answered(self, event: ev.Event, actions: Sequence[Action]) -> None:
         answers = [a for a in actions if isinstance(a, do.AcceptRequest | do.RefuseRequest | do.RelayRequest)]
         by_command = isinstance(event, ev.TransferRequested) and event.transfer.subscription is None
+        by_command = by_command or (isinstance(event, ev.SummaryGiven) and not event.request)
         if by_command or isinstance(event, ev.TransferCancelled):
             assert all(isinstance(answer, do.RefuseRequest) for answer in answers)
+        elif isinstance(event, ev.SummaryGiven | ev.KeyPressed):
+            assert len(answers) == event.request
         else:
             is_request = isinstance(event, ev.HungUp | ev.RequestReceived | ev.TransferRequested)
             assert len(answers) == is_request, "a request has one answer, and nothing else has any"
@@ -127,18 +145,20 @@ class Audit:
         if after.state is State.ENDED:
             assert not ended_now or isinstance(actions[-1], do.ForgetCall)
             assert not self.open, f"left hanging: {self.open}"
-        if after.state not in UNDER_WAY:
+        if after.state is State.TALKING:
+            assert not self.muted, "caller and agent hear one another"
+        if after.transfer is None:
             self.no_transfer_left(after)
 
     def no_transfer_left(self, call: Call) -> None:
         """Check that each transfer has one outcome and one final NOTIFY, and that no phone rings."""
-        assert self.recorded == list(self.begun)
+        assert sorted(self.recorded) == sorted(self.begun)
         for name, wants in self.begun.items():
             finals = [final for _, final in self.notified[name]]
             assert finals.count(True) == wants
             assert not wants or finals[-1], "nothing is told after the end"
         assert not self.ringing
-        assert not self.leg_media
+        assert not self.leg_media or call.state is State.PARTING
 
 
 def assert_shape(call: Call) -> None:
@@ -146,14 +166,22 @@ def assert_shape(call: Call) -> None:
     state = call.state
     for name, owners in OWNERS.items():
         assert (name in call.deadlines) == (state in owners), f"{name} while {state}"
-    assert (Deadline.CHECK in call.deadlines) == (state is not State.ENDED)
+    hearing = {Deadline.SOUND, Deadline.HEARD} & call.deadlines.keys()
+    assert len(hearing) == (state in HEARING), f"{hearing} while {state}"
+    assert (Deadline.CHECK in call.deadlines) == (state not in {State.PARTING, State.ENDED})
     assert (Deadline.REFRESH in call.deadlines) == (state in JOINED and call.session_timer is not None)
-    assert (call.transfer is not None) == (state in UNDER_WAY)
-    assert (call.target is not None) == (state in {State.BRIDGING, *JOINED})
-    assert (call.leg is not None) == (state in {*UNDER_WAY, *JOINED})
+    assert (call.transfer is not None) == (state in UNDER_WAY or (state is State.APOLOGISING and waits(call)))
+    assert (call.target is not None) == (state in {State.BRIDGING, State.PARTING, *BRIEFED, *JOINED})
+    assert (call.leg is not None) == (state in {State.PARTING, *UNDER_WAY, *JOINED} - {State.ANNOUNCING})
     assert call.agent is not None or state not in {State.TALKING, State.LEAVING}
-    assert call.agent is None or state not in {State.CONNECTED, State.APOLOGISING, State.ENDED}
-    assert call.exchange is None or state not in {State.APOLOGISING, State.ENDED}
+    assert call.agent is None or state not in {State.CONNECTED, State.PARTING, State.ENDED}
+    assert call.agent is None or state is not State.APOLOGISING or waits(call)
+    assert call.exchange is None or state not in {State.PARTING, State.ENDED}
     assert len(call.history) <= HISTORY
     assert call.plain == (state in {State.TALKING, State.CONNECTED})
     assert call.dialog(Party.CALLER) is call.caller
+
+
+def waits(call: Call) -> bool:
+    """Say whether the agent is to be told only when the caller has heard the apology."""
+    return call.transfer is not None and call.transfer.outcome is not None

@@ -8,7 +8,21 @@ from routing import actions as do
 from routing import events as ev
 from routing.machine import step
 from routing.outcomes import Mode
-from routing.records import Call, Deadline, Dialog, Media, Party, SessionTimer, State, Subscription, Transfer
+from routing.records import (
+    Accept,
+    Call,
+    Deadline,
+    Dialog,
+    Hold,
+    Media,
+    Party,
+    SessionTimer,
+    Sound,
+    Standard,
+    State,
+    Subscription,
+    Transfer,
+)
 from tests.routing.audit import Audit
 
 if TYPE_CHECKING:
@@ -19,6 +33,8 @@ if TYPE_CHECKING:
 NOW = 1_000_000.0
 RING_TIMEOUT = 20.0
 CALL_ID = "00c0ffee00c0ffee"
+MESSAGE, ANNOUNCEMENT, APOLOGY = Sound(text="message"), Sound(text="announcement"), Sound(text="apology")
+ACCEPT = Accept(key="1", prompt=Sound(text="prompt"), rounds=2, seconds=8.0)
 
 
 def dialog(party: Party, *, cseq: int = 0) -> Dialog:
@@ -38,7 +54,7 @@ def dialog(party: Party, *, cseq: int = 0) -> Dialog:
 def talking(*, session_timer: SessionTimer | None = None) -> Call:
     """Make a call in which caller and agent talk, and nothing else has happened."""
     return Call(
-        schema_version=1,
+        schema_version=2,
         id=CALL_ID,
         node="node1",
         media_node="media1",
@@ -49,15 +65,16 @@ def talking(*, session_timer: SessionTimer | None = None) -> Call:
         agent=dialog(Party.AGENT, cseq=7),
         media=Media(caller_sdp="caller", caller_view="view", agent_sdp="agent"),
         session_timer=session_timer,
-        apology=3.0,
         deadlines={Deadline.CHECK: NOW + 30},
     )
 
 
-def transfer(*endpoints: str, cseq: int | None = None, notify: bool = True, event_id: str | None = None) -> Transfer:
-    """Make a transfer that a REFER asked for, or, with no CSeq, a command."""
+def transfer(
+    *endpoints: str, cseq: int | None = None, notify: bool = True, event_id: str | None = None, **changes: object
+) -> Transfer:
+    """Make a transfer that a REFER asked for, or, with no CSeq, a command; `changes` are laid over a blind one."""
     subscription = None if cseq is None else Subscription(cseq=cseq, notify=notify, event_id=event_id)
-    return Transfer(
+    made = Transfer(
         id=f"transfer-{cseq}",
         target="support",
         mode=Mode.BLIND,
@@ -68,6 +85,14 @@ def transfer(*endpoints: str, cseq: int | None = None, notify: bool = True, even
         subscription=subscription,
         requested_at=NOW,
     )
+    return made.model_copy(update=changes)
+
+
+def warm(*endpoints: str, cseq: int | None = None, **changes: object) -> Transfer:
+    """Make a transfer with a message, half a second before and after it, and music."""
+    settings: dict[str, object] = {"mode": Mode.MESSAGE, "message": MESSAGE, "hold": Hold.MUSIC}
+    pauses: dict[str, object] = {"pause_before": 0.5, "pause_after": 0.5}
+    return transfer(*endpoints, cseq=cseq).model_copy(update=settings | pauses | changes)
 
 
 def answered(leg: int, *, remote_tag: str = "person") -> ev.LegAnswered:
@@ -117,6 +142,32 @@ class Story:
     def command(self, *endpoints: str) -> list[str]:
         """Let a person give the command to transfer."""
         return self.event(ev.TransferRequested(transfer(*endpoints)))
+
+    def refer_warm(self, *endpoints: str, **changes: object) -> list[str]:
+        """Let the agent send a REFER for a transfer with a message."""
+        self.cseq += 1
+        return self.event(ev.TransferRequested(warm(*endpoints, cseq=self.cseq, **changes)))
+
+    def starts(self, seconds: float = 2.0) -> list[str]:
+        """Let the sound that was to be played have begun."""
+        return self.event(ev.SoundStarted(self.listener, seconds))
+
+    def lacks(self, sound: Sound | Standard = MESSAGE) -> list[str]:
+        """Let the sound that was to be played not be there."""
+        return self.event(ev.SoundMissing(self.listener, sound))
+
+    @property
+    def listener(self) -> Party:
+        """Who is to hear something now."""
+        return Party.CALLER if self.state in {State.ANNOUNCING, State.APOLOGISING} else Party.TARGET
+
+    def presses(self, key: str, *, request: bool = False) -> list[str]:
+        """Let the person press a key."""
+        return self.event(ev.KeyPressed(key, request))
+
+    def summarises(self, text: str, *, request: bool = True) -> list[str]:
+        """Let the agent, or a person, give the summary."""
+        return self.event(ev.SummaryGiven(text, request))
 
     def rings(self, leg: int = 1) -> list[str]:
         """Let an endpoint ring."""
@@ -173,7 +224,7 @@ def words(actions: Sequence[Action]) -> list[str]:
     return [_word(action) for action in actions]
 
 
-def _word(action: Action) -> str:  # noqa: C901, PLR0911 one line for each kind of action
+def _word(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 one line for each kind of action
     match action:
         case do.AcceptRequest(status=status) | do.RefuseRequest(status=status):
             return f"answer {status}"
@@ -197,13 +248,25 @@ def _word(action: Action) -> str:  # noqa: C901, PLR0911 one line for each kind 
             return f"release leg {number}"
         case do.RecordTransfer(transfer=done):
             return f"record {done.outcome}"
+        case do.HoldCaller(music=music):
+            return "hold with music" if music else "hold"
+        case do.Play(party=party, sound=sound):
+            return f"play {sound.text if isinstance(sound, Sound) else sound.upper()} to {party}"
+        case do.Silence(party=party):
+            return f"silence for {party}"
+        case do.OpenLeg(leg=leg):
+            return f"open leg {leg.number}"
+        case do.PrepareSpeech(sounds=sounds):
+            return f"prepare {' '.join(sound.text for sound in sounds)}"
+        case do.SendMessage(text=text):
+            return f"MESSAGE {text}"
         case _:
             return _PLAIN[type(action)]
 
 
 _PLAIN: dict[type[Action], str] = {
     do.ReleaseMedia: "release media",
-    do.PlayApology: "apologise",
+    do.ResumeAgent: "resume agent",
     do.CheckMedia: "check media",
     do.ForgetCall: "forget",
 }

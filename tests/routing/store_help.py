@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 from redis import Redis
 
 from routing.outcomes import Mode, Outcome
-from routing.records import Call, Deadline, Dialog, State, Transfer
+from routing.records import SCHEMA, Call, Deadline, Dialog, State, Transfer
 from routing.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from routing.store import Due
 
 READY = b"ready to accept connections"
 
@@ -84,7 +86,7 @@ def a_dialog(name: str) -> Dialog:
 
 def a_call(call_id: str = "00000000000000aa", **changes: Any) -> Call:
     values: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": SCHEMA,
         "id": call_id,
         "node": "node1",
         "media_node": "media1",
@@ -115,6 +117,10 @@ def a_transfer(transfer_id: str, **changes: Any) -> Transfer:
         "outcome": Outcome.BUSY,
     }
     return Transfer(**(values | changes))
+
+
+def ids(found: Iterable[Due]) -> list[str]:
+    return [due.call_id for due in found]
 
 
 def until_it_works(operation: Callable[[], object]) -> None:

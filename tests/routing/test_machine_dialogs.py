@@ -166,4 +166,5 @@ def test_the_caller_is_released_with_what_the_endpoint_said() -> None:
     story.refer()
     story.hangs_up(AGENT)
     story.fails(486, "Busy Here")
-    assert reasons(story.call, ev.DeadlinePassed(Deadline.APOLOGY)) == {Reason(486, "Busy Here")}
+    story.starts()
+    assert reasons(story.call, ev.DeadlinePassed(Deadline.HEARD)) == {Reason(486, "Busy Here")}

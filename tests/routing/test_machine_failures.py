@@ -27,7 +27,7 @@ def test_the_agent_is_told_the_status_of_the_endpoint_and_talks_on(status: int, 
     story = Story()
     story.refer()
     story.rings()
-    assert story.fails(status) == [f"NOTIFY {status} final", "release leg 1", f"record {outcome}"]
+    assert story.fails(status) == ["release leg 1", f"NOTIFY {status} final", f"record {outcome}"]
     assert story.state is State.TALKING
     assert story.requests(CALLER, "INFO") == ["relay to agent"]
 
@@ -44,7 +44,7 @@ def test_the_next_endpoint_is_called_until_none_is_left() -> None:
     assert story.fails(486, leg=1) == ["release leg 1", "INVITE leg 2"]
     assert story.rings(2) == ["NOTIFY 180"]
     assert story.waits(Deadline.RING) == ["CANCEL leg 2", "release leg 2", "INVITE leg 3"]
-    assert story.fails(404, leg=3) == ["NOTIFY 404 final", "release leg 3", "record not_found"]
+    assert story.fails(404, leg=3) == ["release leg 3", "NOTIFY 404 final", "record not_found"]
     attempts = story.call.history[-1].attempts
     assert [(attempt.uri, attempt.status) for attempt in attempts] == [("sip:a", 486), ("sip:b", 408), ("sip:c", 404)]
     assert all(attempt.ended_at > attempt.started_at for attempt in attempts)
@@ -71,7 +71,7 @@ def test_after_a_6xx_no_other_endpoint_is_called() -> None:
     """RFC 3261 section 21.6: the person is not to be had anywhere."""
     story = Story()
     story.refer("sip:a", "sip:b")
-    assert story.fails(603) == ["NOTIFY 603 final", "release leg 1", "record rejected"]
+    assert story.fails(603) == ["release leg 1", "NOTIFY 603 final", "record rejected"]
 
 
 def test_an_endpoint_that_cannot_be_offered_media_counts_as_failed() -> None:
@@ -79,7 +79,7 @@ def test_an_endpoint_that_cannot_be_offered_media_counts_as_failed() -> None:
     story.refer("sip:a", "sip:b")
     assert story.event(ev.MediaFailed(500, "no answer from media1")) == ["release leg 1", "INVITE leg 2"]
     failed = story.event(ev.MediaFailed(500, "no answer from media1"))
-    assert failed == ["NOTIFY 500 final", "release leg 2", "record media_failed"]
+    assert failed == ["release leg 2", "NOTIFY 500 final", "record media_failed"]
     assert story.event(ev.MediaFailed(500, "said once more")) == []
 
 
@@ -128,7 +128,7 @@ def test_a_caller_who_vanishes_while_the_target_rings_ends_everything() -> None:
 def test_an_agent_that_vanishes_while_the_target_rings_changes_nothing_for_the_caller() -> None:
     story = Story()
     story.refer()
-    assert story.vanishes(AGENT) == ["BYE agent"]
+    assert story.vanishes(AGENT) == ["BYE agent", "hold with music"]
     assert story.requests(CALLER, "INVITE") == ["answer 491"]
     assert story.settles(CALLER) == []
     assert story.hangs_up(AGENT) == ["answer 200"]
@@ -140,7 +140,7 @@ def test_a_person_who_vanishes_during_the_bridge_is_a_failure_of_media() -> None
     story = Story()
     story.refer()
     story.answers()
-    assert story.vanishes(TARGET) == ["BYE person-1", "NOTIFY 408 final", "release leg 1", "record media_failed"]
+    assert story.vanishes(TARGET) == ["BYE person-1", "release leg 1", "NOTIFY 408 final", "record media_failed"]
 
 
 @pytest.mark.parametrize("party", [CALLER, TARGET])

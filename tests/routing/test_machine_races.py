@@ -90,10 +90,10 @@ def test_the_target_answers_after_the_cancel(cancelled_by: str) -> None:
     story = Story()
     story.refer()
     if cancelled_by == "deadline":
-        assert story.waits(Deadline.RING) == ["CANCEL leg 1", "NOTIFY 408 final", "release leg 1", "record no_answer"]
+        assert story.waits(Deadline.RING) == ["CANCEL leg 1", "release leg 1", "NOTIFY 408 final", "record no_answer"]
     else:
         cancelled = story.event(ev.TransferCancelled())
-        assert cancelled == ["CANCEL leg 1", "NOTIFY 487 final", "release leg 1", "record cancelled"]
+        assert cancelled == ["CANCEL leg 1", "release leg 1", "NOTIFY 487 final", "record cancelled"]
     assert story.answers() == ["BYE person-1"]
     assert story.hangs_up(TARGET) == ["answer 200"]
     assert story.state is State.TALKING
@@ -120,7 +120,7 @@ def test_the_bye_of_the_target_overtakes_its_200() -> None:
     story.refer()
     story.rings()
     failed = story.event(ev.TargetHungUp(2, leg=1))
-    assert failed == ["answer 200", "NOTIFY 603 final", "release leg 1", "record rejected"]
+    assert failed == ["answer 200", "release leg 1", "NOTIFY 603 final", "record rejected"]
     assert story.state is State.TALKING
     assert story.answers() == ["BYE person-1"]
 
@@ -147,7 +147,7 @@ def test_the_agent_hangs_up_right_after_the_202_and_the_transfer_goes_on() -> No
     """It is told all the same: its BYE ends the session, not the subscription."""
     story = Story()
     story.refer()
-    assert story.hangs_up(AGENT) == ["answer 200"]
+    assert story.hangs_up(AGENT) == ["answer 200", "hold with music"]
     assert story.rings() == ["NOTIFY 180"]
     story.answers()
     assert story.bridged() == ["NOTIFY 200 final", "record connected"]
@@ -158,14 +158,16 @@ def test_the_agent_has_left_and_nobody_answers_so_the_caller_hears_why_and_is_re
     story = Story()
     story.refer()
     story.hangs_up(AGENT)
-    assert story.fails(486) == ["NOTIFY 486 final", "release leg 1", "record busy", "apologise"]
+    apologise = ["hold", "play APOLOGY to caller"]
+    assert story.fails(486) == ["release leg 1", "NOTIFY 486 final", "record busy", *apologise]
+    assert story.starts(3.0) == []
     assert story.state is State.APOLOGISING
     assert story.requests(CALLER, "UPDATE") == ["answer 491"]
     assert story.settles(CALLER) == []
     assert story.refer() == ["answer 481"]
     apology_at = story.now
-    assert story.waits(Deadline.APOLOGY) == ["BYE caller", "release media", "forget"]
-    assert story.now - apology_at == pytest.approx(3.5, abs=0.05)
+    assert story.waits(Deadline.HEARD) == ["BYE caller", "release media", "forget"]
+    assert story.now - apology_at == pytest.approx(3.3, abs=0.05)
 
 
 def test_the_caller_hangs_up_during_the_apology() -> None:
@@ -283,7 +285,7 @@ def test_the_target_hangs_up_before_the_caller_came_on() -> None:
     story = Story()
     story.refer()
     story.answers()
-    assert story.hangs_up(TARGET) == ["answer 200", "NOTIFY 603 final", "release leg 1", "record rejected"]
+    assert story.hangs_up(TARGET) == ["answer 200", "release leg 1", "NOTIFY 603 final", "record rejected"]
     assert story.state is State.TALKING
 
 
@@ -292,7 +294,7 @@ def test_a_target_without_a_common_codec_gets_bye_and_caller_and_agent_talk_on()
     story.refer()
     story.answers()
     failed = story.event(ev.MediaFailed(488, "No common codec"))
-    assert failed == ["BYE person-1", "NOTIFY 488 final", "release leg 1", "record media_failed"]
+    assert failed == ["BYE person-1", "release leg 1", "NOTIFY 488 final", "record media_failed"]
     assert story.state is State.TALKING
     assert story.call.media.target_sdp == ""
     assert story.vanishes(TARGET) == [], "its BYE was answered 481"

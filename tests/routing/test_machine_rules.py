@@ -11,15 +11,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from routing import events as ev
 from routing.machine import TABLE, row_of
-from routing.outcomes import outcome_of
-from routing.records import Deadline, Party, SessionTimer, State, encode
+from routing.outcomes import Mode, outcome_of
+from routing.records import Deadline, Delivery, Hold, Party, SessionTimer, Sound, Standard, State, encode
 from routing.rule import IllegalEventError
-from tests.routing.calls import Story, answered, talking, transfer
+from tests.routing.calls import ACCEPT, ANNOUNCEMENT, APOLOGY, MESSAGE, Story, answered, talking, transfer, warm
 
 STATUSES = st.sampled_from([302, 401, 404, 408, 486, 500, 603])
 SETTLED = {State.TALKING, State.CONNECTED, State.ENDED}
 PARTIES = st.sampled_from(Party)
-CHANGING = Deadline.RING, Deadline.BRIDGE, Deadline.AGENT_BYE, Deadline.APOLOGY
+CHANGING = Deadline.RING, Deadline.SOUND, Deadline.HEARD, Deadline.BRIDGE, Deadline.AGENT_BYE
+
+
+SHAPES: list[dict[str, object]] = [
+    {},
+    {"mode": Mode.SUMMARY, "summary": "a", "deliver": (Delivery.SPEECH, Delivery.MESSAGE)},
+    {"accept": ACCEPT, "apology": APOLOGY},
+    {"mode": Mode.BLIND, "message": None, "accept": ACCEPT, "hold": Hold.AGENT},
+    {"announce": ANNOUNCEMENT, "hold": Hold.AGENT, "patience": 0.0},
+    {"fallback": warm("sip:other@127.0.0.1", id="fallback", announce=ANNOUNCEMENT)},
+    {"fallback": transfer("sip:other@127.0.0.1", id="fallback"), "apology": APOLOGY},
+]
 
 
 class Calls(RuleBasedStateMachine):
@@ -58,6 +69,28 @@ class Calls(RuleBasedStateMachine):
     def command(self, endpoints: int) -> None:
         """Let a person give the command."""
         self.happens(ev.TransferRequested(transfer(*[f"sip:desk{number}@127.0.0.1" for number in range(endpoints)])))
+
+    @rule(shape=st.sampled_from(SHAPES), endpoints=st.integers(1, 2))
+    def refer_warm(self, shape: dict[str, object], endpoints: int) -> None:
+        """Let the agent send a REFER for a transfer in which somebody hears something."""
+        uris = [f"sip:desk{number}@127.0.0.1" for number in range(endpoints)]
+        self.happens(ev.TransferRequested(warm(*uris, cseq=next(self.unique), **shape)))
+
+    @rule(seconds=st.floats(0, 60), missing=st.booleans(), sound=st.sampled_from([MESSAGE, Standard.MESSAGE]))
+    def sounds(self, seconds: float, sound: Sound | Standard, *, missing: bool) -> None:
+        """Let a sound have begun, or not be there."""
+        party = self.story.listener
+        self.happens(ev.SoundMissing(party, sound) if missing else ev.SoundStarted(party, seconds))
+
+    @rule(key=st.sampled_from("125"), request=st.booleans())
+    def presses(self, key: str, *, request: bool) -> None:
+        """Let the person press a key."""
+        self.happens(ev.KeyPressed(key, request))
+
+    @rule(request=st.booleans())
+    def summarises(self, *, request: bool) -> None:
+        """Let a summary be given."""
+        self.happens(ev.SummaryGiven("It is about a refund.", request))
 
     @rule()
     def refer_again(self) -> None:
@@ -137,10 +170,13 @@ class Calls(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let nothing come any more but the deadlines: the transfer ends; then let the caller hang up."""
         story = self.story
-        for _ in range(10):
+        for _ in range(40):
             if story.state in SETTLED:
                 break
-            story.waits(next(name for name in CHANGING if name in story.call.deadlines))
+            name = next(name for name in CHANGING if name in story.call.deadlines)
+            story.waits(name)
+            if name is Deadline.SOUND:
+                story.starts()
             if story.state is State.BRIDGING:
                 story.bridged()
         assert story.state in SETTLED

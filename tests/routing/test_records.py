@@ -11,23 +11,27 @@ from pydantic import ValidationError
 
 from routing.outcomes import Mode, Outcome
 from routing.records import (
+    Accept,
     Attempt,
     BadRecordError,
     Call,
     Deadline,
+    Delivery,
     Dialog,
     Exchange,
+    Hold,
     Leg,
     Media,
     Party,
     SessionTimer,
+    Sound,
     State,
     Subscription,
     Transfer,
     decode,
     encode,
 )
-from tests.routing.calls import CALL_ID, NOW, talking
+from tests.routing.calls import CALL_ID, NOW, talking, transfer
 
 TIMES = st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -53,6 +57,7 @@ DIALOGS = some(
     remote_cseq=NUMBERS,
     invite_cseq=st.none() | st.tuples(NUMBERS, NUMBERS),
 )
+SOUNDS = some(Sound, **dict.fromkeys(Sound.__annotations__, TEXTS))
 TRANSFERS = some(
     Transfer,
     **dict.fromkeys(("id", "target", "sender"), TEXTS),
@@ -62,6 +67,15 @@ TRANSFERS = some(
     ring_timeout=TIMES,
     codecs=many(TEXTS),
     headers=HEADERS,
+    hold=st.sampled_from(Hold),
+    **dict.fromkeys(("announce", "apology", "message"), st.none() | SOUNDS),
+    **dict.fromkeys(("summary", "language", "voice"), TEXTS),
+    deliver=many(st.sampled_from(Delivery)),
+    **dict.fromkeys(("pause_before", "pause_after", "patience"), TIMES),
+    accept=st.none() | some(Accept, key=TEXTS, prompt=SOUNDS, rounds=NUMBERS, seconds=TIMES),
+    rounds_left=NUMBERS,
+    fixed=st.booleans(),
+    fallback=st.none() | st.just(transfer()),
     subscription=st.none()
     | some(Subscription, cseq=NUMBERS, event_id=st.none() | TEXTS, notify=st.booleans(), dialog=st.none() | DIALOGS),
     requested_at=TIMES,
@@ -79,7 +93,7 @@ LEGS = some(
 )
 CALLS = some(
     Call,
-    schema_version=st.just(1),
+    schema_version=st.just(2),
     **dict.fromkeys(("id", "node", "media_node", "pool"), TEXTS),
     may_refer=st.booleans(),
     created_at=TIMES,
@@ -94,7 +108,6 @@ CALLS = some(
     session_timer=st.none()
     | some(SessionTimer, interval=TIMES, method=st.sampled_from(["UPDATE", "INVITE"]), refreshed_at=TIMES),
     check_every=TIMES,
-    apology=TIMES,
     identity=HEADERS,
     transfer=st.none() | TRANSFERS,
     history=many(TRANSFERS),
@@ -117,7 +130,7 @@ def test_a_plain_call_is_small() -> None:
         (b"", "the whole: Invalid JSON"),
         (b"\xff\xfe", "the whole: Invalid JSON"),
         (b"[]", "the whole: Input should be an object"),
-        (encode(talking()).replace(b'"schema_version":1', b'"schema_version":2'), "schema_version: Input should be 1"),
+        (encode(talking()).replace(b'"schema_version":2', b'"schema_version":1'), "schema_version: Input should be 2"),
         (encode(talking()).replace(b'"node":', b'"knot":'), "node: Field required"),
         (encode(talking()).replace(b'{"schema', b'{"more":1,"schema'), "more: Extra inputs are not permitted"),
         (encode(talking()).replace(b'"local_cseq":7', b'"local_cseq":"x"'), "agent.local_cseq: Input should be"),
@@ -131,7 +144,7 @@ def test_what_cannot_be_read_is_told_with_its_place_and_what_to_do(data: bytes, 
 
 
 def test_the_version_is_always_written() -> None:
-    assert json.loads(encode(talking()))["schema_version"] == 1
+    assert json.loads(encode(talking()))["schema_version"] == 2
 
 
 def test_a_record_cannot_be_changed_in_place() -> None:

@@ -191,3 +191,44 @@ class TestConflicts:
     def test_data_of_any_form_is_refused_and_never_breaks_the_search(self, data: dict[str, Any]) -> None:
         with pytest.raises(SettingsError):
             make_settings(data)
+
+
+class TestSpeech:
+    """The speech engine's command line, its voices and the texts that are said."""
+
+    @pytest.mark.parametrize(
+        ("section", "problem"),
+        [
+            ({"command": "espeak-ng"}, "command: the command does not say where the sound goes; put {file} where"),
+            ({"command": "e {fiel}"}, "command: '{fiel}' is not known here; did you mean {file}?"),
+            ({"command": "e {file} }"}, "command: it has a brace that belongs to no {word}; leave it out"),
+            ({"command": "e '{file}"}, "command: the command cannot be split into words (No closing quotation); close"),
+            ({"command": " "}, "command: the command is empty; name a speech engine"),
+            ({"command": "e {file}\n"}, "command: the command has the control character U+000A; put it on one line"),
+            ({"voice": "-w"}, "voice: '-w' is no voice or language; name one as the speech engine does"),
+            ({"voice": "a b"}, "voice: 'a b' is no voice or language;"),
+            ({"language": ""}, "language: '' cannot be used; give some text"),
+            ({"deadline": 0}, "deadline: 0 cannot be used; it must be greater than or equal to 0.1"),
+            ({"deadline": 61}, "deadline: 61 cannot be used; it must be less than or equal to 60"),
+            ({"folder": "sounds"}, "folder: 'sounds' is not an absolute path; write it from the root"),
+            ({"message": ""}, "message: the text is empty; write what is to be said"),
+            ({"goodbye": "x" * 1001}, "goodbye: the text has 1001 characters; use 1000 at most"),
+            ({"caller_gone": "a\nb"}, "caller_gone: the text has the control character U+000A"),
+            ({"prompt": "Press one."}, "prompt: the prompt does not name the key; put {key} where it is to be said"),
+            ({"prompt": "Press {kay}."}, "prompt: '{kay}' is not known here; did you mean {key}?"),
+            ({"cache_megabytes": 0}, "cache_megabytes: 0 cannot be used;"),
+            ({"cache_days": 0}, "cache_days: 0 cannot be used;"),
+        ],
+    )
+    def test_a_bad_value_is_told(self, section: dict[str, Any], problem: str) -> None:
+        assert " ".join(problems(speech=section)).startswith(f"speech.{problem}")
+
+    def test_other_engines_and_their_voices_are_taken_as_they_are(self) -> None:
+        command = "piper -m '/opt/my voices/{voice}.onnx' --lang={language} -f {file}"
+        speech = made(speech={"command": command, "voice": "en_US-amy+f3", "folder": "/srv/sounds"}).speech
+        assert (speech.command, speech.voice, speech.folder) == (command, "en_US-amy+f3", "/srv/sounds")
+
+    def test_music_and_the_place_for_keys_are_checked(self) -> None:
+        assert problems(transfer={"music": "music.mp3"})[0].startswith("transfer.music: 'music.mp3' is not an absolute")
+        assert problems(rtpengine={"dtmf_listen": "2224"})[0].startswith("rtpengine.dtmf_listen: '2224' is not host")
+        assert made(rtpengine={"dtmf_listen": "127.0.0.1:2224"}).rtpengine.dtmf_listen == "127.0.0.1:2224"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from routing.store import LeaseLost, MemoryStore, Store
-from tests.routing.store_help import a_call, a_transfer, ringing
+from routing.records import Deadline
+from routing.store import Due, LeaseLost, MemoryStore, Store
+from tests.routing.store_help import a_call, a_transfer, ids, ringing
 
 if TYPE_CHECKING:
     from tests.routing.conftest import Kept
@@ -18,17 +19,30 @@ ID = "00000000000000aa"
 def test_a_call_is_due_when_its_deadline_has_come(store: Store) -> None:
     store.create(a_call())
     assert store.due(1059.9, "node1") == []
-    assert store.due(1060.0, "node1") == [ID]
+    assert ids(store.due(1060.0, "node1")) == [ID]
+
+
+def test_a_call_of_the_node_can_be_had_a_little_before_its_time_and_tells_when_that_is(store: Store) -> None:
+    store.create(a_call(deadlines={Deadline.CHECK: 1060.125}))
+    assert store.due(1060.0, "node1", ahead=0.1) == []
+    assert store.due(1060.0, "node1", ahead=0.25) == [Due(1060.125, ID)]
+    assert store.tick(1060.5, "node1", ahead=0.25).due == []
+    assert store.tick(1060.75, "node1", ahead=0.25).due == [Due(1061.0, ID)]
+
+
+def test_a_call_of_another_node_is_never_had_before_its_time(store: Store) -> None:
+    store.create(a_call(node="node2"))
+    assert store.due(1061.9, "node1", ahead=0.2) == []
 
 
 def test_a_due_call_is_named_again_a_second_later_unless_it_is_saved(store: Store) -> None:
     store.create(a_call())
-    assert store.due(1060.0, "node1") == [ID]
+    assert ids(store.due(1060.0, "node1")) == [ID]
     assert store.due(1060.9, "node1") == []
-    assert store.due(1061.0, "node1") == [ID]
+    assert ids(store.due(1061.0, "node1")) == [ID]
     lease = store.lease(ID)
     lease.save(ringing(lease.call))
-    assert store.due(1061.1, "node1") == [ID]
+    assert ids(store.due(1061.1, "node1")) == [ID]
     with store.lease(ID) as lease:
         lease.save(a_call(deadlines={}))
     assert store.due(9e8, "node1") == []
@@ -37,11 +51,11 @@ def test_a_due_call_is_named_again_a_second_later_unless_it_is_saved(store: Stor
 def test_calls_of_a_dead_node_are_taken_over_after_the_grace(store: Store) -> None:
     store.create(a_call())
     assert store.due(1061.9, "node2") == []
-    assert store.due(1062.0, "node2") == [ID]
+    assert ids(store.due(1062.0, "node2")) == [ID]
     with store.lease(ID) as lease:
         lease.save(lease.call.model_copy(update={"node": "node2"}))
     assert store.due(1060.0, "node1") == []
-    assert store.due(1060.0, "node2", grace=0.5) == [ID]
+    assert ids(store.due(1060.0, "node2", grace=0.5)) == [ID]
 
 
 def test_a_deadline_without_a_record_is_dropped(kept: Kept) -> None:
@@ -57,7 +71,7 @@ def test_a_tick_brings_what_is_due_and_the_commands(store: Store) -> None:
     store.create(a_call())
     store.send_command("node1", {"id": "c1", "do": "cancel"})
     tick = store.tick(1060.0, "node1")
-    assert tick.due == [ID]
+    assert tick.due == [Due(1060.0, ID)]
     assert tick.commands == [{"id": "c1", "do": "cancel"}]
 
 
@@ -75,6 +89,24 @@ def test_an_answer_is_given_to_whoever_awaits_it(store: Store) -> None:
     store.answer_command("c1", {"ok": True})
     assert store.await_answer("c1", 0.01) == {"ok": True}
     assert store.await_answer("c1", 0) is None
+
+
+def test_texts_to_be_spoken_are_taken_once_in_order_by_their_node(store: Store) -> None:
+    store.ask_speech("node1", [])
+    assert store.take_speech("node1", 0) is None
+    asked = [{"text": text, "language": "", "voice": "de"} for text in ("Grüße", 'one"two')]
+    store.ask_speech("node1", asked)
+    assert store.take_speech("node2", 0.01) is None
+    assert [store.take_speech("node1", 0.01) for _ in range(3)] == [*asked, None]
+
+
+def test_of_too_many_texts_to_be_spoken_the_oldest_are_dropped(store: Store) -> None:
+    for first in (0, 600):
+        store.ask_speech("node1", [{"text": str(number)} for number in range(first, first + 600)])
+    assert store.take_speech("node1", 0.01) == {"text": "200"}
+    rest = [store.take_speech("node1", 0.01) for _ in range(999)]
+    assert rest[-1] == {"text": "1199"}
+    assert store.take_speech("node1", 0.01) is None
 
 
 def test_finished_transfers_are_logged_newest_first(store: Store) -> None:

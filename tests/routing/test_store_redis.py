@@ -16,7 +16,7 @@ from routing.store import RedisStore, StoreUnavailable, open_store
 from routing.store.layout import keys
 from routing.store.server import Server
 from tests.routing.conftest import PATIENCE
-from tests.routing.store_help import RedisServer, a_call, a_transfer, ringing, until_it_works
+from tests.routing.store_help import RedisServer, a_call, a_transfer, ids, ringing, until_it_works
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,10 +88,11 @@ def test_everything_but_targets_and_the_log_ends_by_itself(server: RedisServer, 
     store.lease(f"{2:016x}")
     store.send_command("node1", {})
     store.answer_command("c1", {})
+    store.ask_speech("node1", [{}])
     store.beat("node1", {})
     store.put_target("support", b"{}")
     found = server.ask("KEYS", "*")
-    assert len(found) == 40 + 2 + 16 + 2 + 2 + 2
+    assert len(found) == 40 + 2 + 16 + 3 + 2 + 2
     assert {key for key in found if server.ask("TTL", key) < 0} == {b"handoff:log", b"handoff:targets"}
 
 
@@ -108,7 +109,7 @@ def test_the_keys_of_one_call_share_a_slot_and_the_scripts_run_on_a_cluster(
         assert len({server.ask("CLUSTER", "KEYSLOT", keys(f"{number:016x}")[2]) for number in range(100)}) == 16
         server.ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         until_it_works(lambda: store.create(a_call()))
-        assert store.due(1060.0, "node1") == [ID]
+        assert ids(store.due(1060.0, "node1")) == [ID]
         with store.lease(ID) as lease:
             lease.save(ringing(lease.call), keep=True, finished=(a_transfer("t1"),))
             lease.forget()
@@ -163,6 +164,14 @@ def test_a_command_is_answered_from_another_process(store: RedisStore) -> None:
     helper.join(5)
 
 
+def test_a_text_to_be_spoken_wakes_the_one_who_waits_for_it(store: RedisStore) -> None:
+    fork = multiprocessing.get_context("fork")
+    helper = fork.Process(target=store.ask_speech, args=("node1", [{"text": "hello"}]))
+    helper.start()
+    assert store.take_speech("node1", 5.0) == {"text": "hello"}
+    helper.join(5)
+
+
 def connection_of(store: RedisStore) -> object:
     return store._run("test", ("CLIENT", "ID"))[0]
 
@@ -201,19 +210,19 @@ def test_a_request_done_twice_after_a_broken_connection_does_no_harm(store: Redi
 
 
 def test_no_more_than_a_hundred_due_calls_of_a_shard_come_at_once(server: RedisServer, store: RedisStore) -> None:
-    ids = [call_id for call_id in (f"{number:016x}" for number in range(3000)) if keys(call_id)[2] == keys(ID)[2]]
-    for call_id in ids[:101]:
+    names = [call_id for call_id in (f"{number:016x}" for number in range(3000)) if keys(call_id)[2] == keys(ID)[2]]
+    for call_id in names[:101]:
         store.create(a_call(call_id))
-    first = store.due(1060.0, "node1")
+    first = ids(store.due(1060.0, "node1"))
     assert len(first) == 100
-    assert set(store.due(1060.0, "node1")) == set(ids[:101]) - set(first)
+    assert set(ids(store.due(1060.0, "node1"))) == set(names[:101]) - set(first)
     assert len(list(store.calls())) == 101
 
 
 def test_a_deadline_that_is_none_of_ours_is_dropped(server: RedisServer, store: RedisStore) -> None:
     store.create(a_call())
     server.ask("ZADD", keys(ID)[2], "1", "garbage")
-    assert store.due(1060.0, "node1") == [ID]
+    assert ids(store.due(1060.0, "node1")) == [ID]
     assert server.ask("ZSCORE", keys(ID)[2], "garbage") is None
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from routing.outcomes import Mode
+from routing.records import Accept, Delivery, Hold, Sound
 from routing.settings import make_settings
-from routing.targets import Target, TargetError, parse_mode
+from routing.target_fields import check_summary, parse_mode
+from routing.targets import Target, TargetError
 from routing.values import BadValue
 
 SUPPORT = {"name": "support", "endpoints": ["sip:support@192.0.2.20"]}
@@ -50,7 +52,6 @@ def test_a_target_survives_a_round_trip_through_json() -> None:
         ({"endpoints": []}, "endpoints: this cannot be used; give at least one"),
         ({"endpoints": ["tel:+4930"]}, "endpoints[0].uri: tel: endpoints are not yet available; give a sip: URI"),
         ({"endpoints": [5]}, "endpoints[0]: 5 cannot be used; write it as a table"),
-        ({"mode": "summary"}, "mode: the mode summary is not yet available; use blind"),
         ({"mode": "blnd"}, "mode: 'blnd' is not a mode; did you mean blind?"),
         ({"mode": 5}, "mode: 5 is not a mode; known are: blind, message, summary"),
         ({"ring_timeout": 0}, "ring_timeout: 0 cannot be used; it must be greater than or equal to 1"),
@@ -60,6 +61,24 @@ def test_a_target_survives_a_round_trip_through_json() -> None:
         ({"headers": {"Via": "x"}}, "headers.Via: the header 'Via' may not be set; only X-..."),
         ({"headers": {"X-A": "a\r\nb"}}, "headers.X-A: the header value has the control character U+000D"),
         ({"headers": {"X-A": "1", "x-a": "2"}}, "headers: a header is there twice, in upper and lower case"),
+        ({"hold": "musik"}, "hold: 'musik' is not something that a caller on hold can hear; did you mean music?"),
+        ({"announce": " "}, "announce: the text is empty; write what is to be said"),
+        ({"apology": "a\nb"}, "apology: the text has the control character U+000A; put it on one line of plain text"),
+        ({"message": "x" * 1001}, "message: the text has 1001 characters; use 1000 at most"),
+        ({"message": "a", "message_file": "/b.wav"}, "message_file: message is given as text, too; leave out message"),
+        ({"apology_file": "sorry.wav"}, "apology_file: 'sorry.wav' is not an absolute path; write it from the root"),
+        ({"pause_before": -0.1}, "pause_before: -0.1 cannot be used; it must be greater than or equal to 0"),
+        ({"pause_after": 60.5}, "pause_after: 60.5 cannot be used; it must be less than or equal to 60"),
+        ({"voice": "-x"}, "voice: '-x' is not a name; use 1 to 64 letters"),
+        ({"deliver": []}, "deliver: this cannot be used; give at least one"),
+        ({"deliver": ["speach"]}, "deliver[0]: 'speach' is not a way to deliver a summary; did you mean speech?"),
+        ({"accept": "12"}, "accept: '12' is not a key; give one of 0 to 9, *, # and A to D, in quotes: \"1\""),
+        ({"accept": 1}, "accept: 1 is not a key"),
+        ({"accept_prompt": ""}, "accept_prompt: the text is empty"),
+        ({"accept_rounds": 6}, "accept_rounds: 6 cannot be used; it must be less than or equal to 5"),
+        ({"accept_timeout": 0}, "accept_timeout: 0 cannot be used; it must be greater than or equal to 1"),
+        ({"fallback": "a b"}, "fallback: 'a b' is not a name"),
+        ({"fallback": "support"}, "fallback: it is its own fallback; name another target"),
         ({"ringtimeout": 5}, "ringtimeout: is not known here; did you mean ring_timeout?"),
     ],
 )
@@ -83,21 +102,98 @@ def test_stored_text_that_is_no_target_is_refused() -> None:
         Target.from_json("[]")
 
 
-def test_an_unavailable_mode_has_status_501_and_an_unknown_one_400() -> None:
-    assert parse_mode("blind") is Mode.BLIND
-    with pytest.raises(BadValue) as unavailable:
-        parse_mode("message")
+def test_all_modes_are_known_and_another_one_has_status_400() -> None:
+    assert [parse_mode(word) for word in ("blind", "message", "summary")] == list(Mode)
     with pytest.raises(BadValue) as unknown:
         parse_mode("")
-    assert (unavailable.value.status, unknown.value.status) == (501, 400)
+    assert unknown.value.status == 400
+
+
+def test_what_is_heard_survives_a_round_trip_through_json() -> None:
+    target = Target.make(
+        {
+            **SUPPORT,
+            "mode": "summary",
+            "hold": "agent",
+            "announce": " One moment. ",
+            "apology_file": "/sounds/sorry.wav",
+            "message": "A call.",
+            "deliver": ["uui", "speech", "uui"],
+            "accept": "d",
+            "pause_before": 0,
+            "fallback": "sales",
+            "voice": "de+f3",
+        }
+    )
+    assert Target.from_json(target.model_dump_json()) == target
+    assert (target.announce, target.accept, target.deliver) == ("One moment.", "D", (Delivery.UUI, Delivery.SPEECH))
+    assert (target.hold, target.pause_before, target.fallback) == (Hold.AGENT, 0.0, "sales")
 
 
 def test_settings_of_a_refer_go_over_those_of_the_target() -> None:
+    target = Target.make({**SUPPORT, "message_file": "/a.wav"})
+    assert target.with_settings({}) == target
+    changed = target.with_settings({"mode": "message", "message": " Urgent. "})
+    assert (changed.mode, changed.message, changed.message_file) == (Mode.MESSAGE, "Urgent.", None)
+    assert Target.from_json(changed.model_dump_json()) == changed
+    with pytest.raises(BadValue, match="did you mean summary"):
+        target.with_settings({"mode": "sumary"})
+
+
+def test_message_and_summary_have_no_effect_in_a_mode_that_does_not_use_them() -> None:
     target = Target.make(SUPPORT)
-    assert target.with_settings({"summary": "x"}) is target
-    assert target.with_settings({"mode": "blind"}) == target
-    with pytest.raises(BadValue, match="not yet available"):
-        target.with_settings({"mode": "summary"})
+    long = "x" * 1001
+    assert target.with_settings({"message": long, "summary": long}) == target
+    assert target.with_settings({"mode": "message", "summary": long}).mode is Mode.MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence", "status"),
+    [
+        ({"summary": "x" * 1001}, "the summary has 1001 characters", 413),
+        ({"summary": "a\x00b"}, "the summary has the control character", 400),
+        ({"message": "x" * 1001}, "the message has 1001 characters", 413),
+        ({"message": "a\r\nb"}, "the message has the control character", 400),
+    ],
+)
+def test_a_text_that_cannot_be_spoken_is_refused_with_its_status(
+    given: dict[str, str], sentence: str, status: int
+) -> None:
+    with pytest.raises(BadValue, match=sentence) as refused:
+        Target.make(SUPPORT).with_settings({"mode": "summary", **given})
+    assert refused.value.status == status
+
+
+def test_an_empty_message_or_summary_counts_as_not_given() -> None:
+    target = Target.make({**SUPPORT, "mode": "summary", "message": "A call."})
+    assert target.with_settings({"message": " ", "summary": "\t"}) == target
+    assert check_summary(" ") == ""
+
+
+def test_the_lines_of_a_summary_are_put_on_one() -> None:
+    assert check_summary(" one\r\n two\n") == "one two"
+
+
+def test_a_target_tells_what_it_lets_people_hear() -> None:
+    target = Target.make(
+        {**SUPPORT, "language": "de", "voice": "anna", "announce": "Moment.", "apology_file": "/sorry.wav"}
+    )
+    assert target.sound("announce") == Sound(text="Moment.", language="de", voice="anna")
+    assert target.sound("apology") == Sound(file="/sorry.wav")
+    assert target.sound("message") is None
+    assert target.acceptance("Press {key}.") is None
+    assert target.texts("Press {key}.") == [target.sound("announce")]
+
+
+def test_the_prompt_names_the_key_and_is_spoken_in_the_language_of_whoever_wrote_it() -> None:
+    data = {**SUPPORT, "language": "de", "accept": "5", "accept_rounds": 3, "accept_timeout": 4}
+    accept = Target.make(data).acceptance("Press {key}.")
+    assert accept == Accept(key="5", prompt=Sound(text="Press 5."), rounds=3, seconds=4.0)
+    own = Target.make({**data, "accept_prompt": "Bitte {key}!"})
+    accept = own.acceptance("Press {key}.")
+    assert accept
+    assert accept.prompt == Sound(text="Bitte 5!", language="de")
+    assert own.texts("Press {key}.") == [accept.prompt]
 
 
 @pytest.mark.parametrize(

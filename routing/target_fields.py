@@ -1,0 +1,90 @@
+"""The kinds of values that targets are made of, each with its check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from routing.outcomes import Mode
+from routing.records import Delivery, Hold
+from routing.settings_fields import Uri
+from routing.speech import check_speech, fold
+from routing.texts import BadValue, check_header_name, check_header_value, check_name, nearest, shown
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+KEYS = "0123456789*#ABCD"
+"""The keys of a telephone (RFC 4733 section 3.2)."""
+
+
+def parse_mode(text: object) -> Mode:
+    """Read a mode; raises BadValue for an unknown one."""
+    return Mode(_known(text, Mode, "a mode"))
+
+
+def check_summary(text: str) -> str:
+    """Check a summary, which may have lines, and put it on one; an empty one is none. Raises BadValue."""
+    words = fold(text)
+    return check_speech(words, "the summary") if words else ""
+
+
+def check_key(value: object) -> str:
+    """Check a key of a telephone; raises BadValue."""
+    if not isinstance(value, str) or len(value) != 1 or value.upper() not in KEYS:
+        raise BadValue(f"{shown(value)} is not a key", mend='give one of 0 to 9, *, # and A to D, in quotes: "1"')
+    return value.upper()
+
+
+def _check_voice(text: str) -> str:
+    return check_name(text) if text else ""
+
+
+def _check_unique(headers: dict[str, str]) -> dict[str, str]:
+    if len({name.lower() for name in headers}) < len(headers):
+        raise BadValue("a header is there twice, in upper and lower case", mend="keep one of them")
+    return headers
+
+
+def _known(text: object, words: type[StrEnum], what: str) -> str:
+    if text not in list(words):
+        raise BadValue(f"{shown(text)} is not {what}", mend=nearest(str(text), list(words)))
+    return str(text)
+
+
+def _knows(words: type[StrEnum], what: str) -> BeforeValidator:
+    def check(text: object) -> str:
+        return _known(text, words, what)
+
+    return BeforeValidator(check)
+
+
+def _once(ways: tuple[Delivery, ...]) -> tuple[Delivery, ...]:
+    return tuple(dict.fromkeys(ways))
+
+
+HeaderName = Annotated[str, AfterValidator(check_header_name)]
+HeaderValue = Annotated[str, AfterValidator(check_header_value)]
+Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_check_unique)]
+ModeWord = Annotated[Mode, BeforeValidator(parse_mode)]
+HoldWord = Annotated[Hold, _knows(Hold, "something that a caller on hold can hear")]
+Ways = Annotated[tuple[Annotated[Delivery, _knows(Delivery, "a way to deliver a summary")], ...], AfterValidator(_once)]
+Key = Annotated[str, BeforeValidator(check_key)]
+Voice = Annotated[str, AfterValidator(_check_voice)]
+Pause = Annotated[float, Field(ge=0, le=60)]
+Rounds = Annotated[int, Field(ge=1, le=5)]
+Wait = Annotated[float, Field(ge=1, le=60)]
+
+
+class Endpoint(BaseModel):
+    """One place where the target can be called; its URI alone stands for it as well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uri: Uri = Field(description="SIP URI that is sent the INVITE.", examples=['"sip:support@192.0.2.20"'])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"uri": value} if isinstance(value, str) else value
