@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import traceback
-import wave
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
@@ -19,11 +18,13 @@ from kemi.dialogs import BRIDGED, Dialogs
 from kemi.engine import Engine
 from kemi.legs import Legs
 from kemi.media import CallMedia
+from kemi.media_actions import MediaActions
 from kemi.message import SipError, done, name_call, reply, text
 from kemi.metrics import Metrics
 from kemi.names import Callback
 from kemi.outgoing import ALLOW, Outgoing
 from kemi.performer import Performer
+from kemi.speech import Speech
 from kemi.tick import Timer
 from kemi.transfers import Transfers
 from routing.events import PartyLost
@@ -73,7 +74,6 @@ class Handoff:
     def __init__(self) -> None:
         """Read the settings; connections are made by each worker for itself, when it first needs them."""
         settings = Settings.model_validate_json(Path(os.environ["HANDOFF_SETTINGS"]).read_bytes())
-        apology = os.environ.get("HANDOFF_APOLOGY", "")
         self.metrics = Metrics()
         store = open_store(settings.redis.url or "", deadline=settings.redis.deadline, observer=self.metrics.redis)
         pool = Pool(settings.rtpengine.nodes, observer=self.metrics.rtpengine)
@@ -81,7 +81,9 @@ class Handoff:
         outgoing = Outgoing(
             _advertised(settings), no_reply=settings.sip.no_reply_timeout, user_agent=settings.sip.user_agent
         )
-        performer = Performer(outgoing, media, self.metrics, apology)
+        speech = Speech(settings, store)
+        performer = Performer(outgoing, media, self.metrics, speech)
+        media_actions = MediaActions(media, settings.speech)
         self._context = Context(
             settings=settings,
             store=store,
@@ -89,10 +91,9 @@ class Handoff:
             media=media,
             outgoing=outgoing,
             performer=performer,
-            engine=Engine(settings.node.id, store, media, performer, self._observe),
+            engine=Engine(settings.node.id, store, media_actions, performer, self._observe),
             transfers=Transfers(settings, store),
             metrics=self.metrics,
-            apology_seconds=_duration(apology),
         )
         self._calls = Calls(self._context)
         self._answers = Answers(self._context)
@@ -213,6 +214,9 @@ class Handoff:
 
     def _observe(self, before: Call, event: Event, after: Call) -> None:
         """Log a transition once, and keep a copy of a bridged call on this node."""
+        if after.transfer and after.transfer.fixed and not (before.transfer and before.transfer.fixed):
+            self.metrics.fixed_message()
+            KSR.warn(f"call={after.id} the speech was not there in time: the person hears the fixed message\n")
         if before.state is after.state:
             return
         line = f"call={after.id} event={type(event).__name__} from={before.state} to={after.state}"
@@ -231,11 +235,3 @@ class Handoff:
 def _advertised(settings: Settings) -> str:
     """Find the host:port by which parties reach us: as configured, or the first place that we listen at."""
     return settings.sip.advertise or settings.sip.listen[0].partition(":")[2]
-
-
-def _duration(path: str) -> float:
-    """Measure a sound file, in seconds; 0 for none."""
-    if not path:
-        return 0.0
-    with wave.open(path) as sound:
-        return float(sound.getnframes() / sound.getframerate())

@@ -139,7 +139,6 @@ class Calls:
             may_refer=pool.may_refer if pool else False,
             created_at=now,
             check_every=settings.media.check_every,
-            apology=self._context.apology_seconds,
             caller=Dialog(
                 call_id=shared,
                 local=agent_name,

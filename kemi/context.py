@@ -30,4 +30,3 @@ class Context:
     engine: Engine
     transfers: Transfers
     metrics: Metrics
-    apology_seconds: float

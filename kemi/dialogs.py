@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import KSR
 
 from kemi.answers import OFFERS
+from kemi.bodies import DTMF, DTMF_RELAY, TEXT, media_type, read_key, read_summary
 from kemi.message import (
     SipError,
     body,
@@ -23,7 +24,8 @@ from kemi.sender import Sender
 from kemi.stitch import rewrite_request
 from routing import actions as do
 from routing import events as ev
-from routing.records import BadRecordError, Call, Party, decode
+from routing.outcomes import Mode
+from routing.records import BadRecordError, Call, Party, State, decode
 from routing.rule import IllegalEventError
 from routing.store import CallBusy, CallUnknown, StoreError
 from rtpengine import RtpengineError
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from kemi.engine import Finding
     from kemi.performer import Answering
 
+LISTENING = {State.BRIEFING, State.ACCEPTING, State.DECLINING, State.PARTING, State.BRIDGING}
+"""The states in which the person has answered but does not yet talk with the caller: its keys are for us."""
 BRIDGED = "bridged"
 """Shared memory of this node for calls handed over: what Redis holds, for when it is away."""
 
@@ -197,7 +201,17 @@ def _find(sender: Sender, method: str, cseq: int) -> Finding:
         event = ev.TargetHungUp(cseq, sender.leg)
     else:
         event = (ev.CallerHungUp if sender.party is Party.CALLER else ev.AgentHungUp)(cseq)
-    return lambda _: event
+    return lambda call: _for_us(call, sender.party, method) or event
+
+
+def _for_us(call: Call, party: Party, method: str) -> ev.Event | None:
+    """Find whether a request is for handoff itself: the agent's summary, or a key that the person has pressed."""
+    if party is Party.AGENT and method in {"INFO", "MESSAGE"}:
+        summary = call.transfer is not None and call.transfer.mode is Mode.SUMMARY
+        return ev.SummaryGiven(read_summary()) if summary and media_type() == TEXT else None
+    if party is Party.TARGET and method == "INFO" and call.state in LISTENING and media_type() in {DTMF, DTMF_RELAY}:
+        return ev.KeyPressed(read_key(), request=True)
+    return None
 
 
 def _send_on(method: str) -> None:

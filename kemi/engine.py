@@ -1,14 +1,15 @@
 """One event at a time: load the call with its lease, step, save, then do what the step says.
 
-What is to be done is saved before it is done, so that another node can finish or undo it. Only a bridge is done with
-the lease held, since its result is an event of its own and nothing else may happen to the call meanwhile.
+What is to be done is saved before it is done, so that another node can finish or undo it. What is done to the media of
+a transfer is done with the lease held, since its result is an event of its own and nothing else may happen to the call
+meanwhile.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from routing import actions as do
 from routing.events import DeadlinePassed, Event
@@ -17,7 +18,7 @@ from routing.machine import step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kemi.media import CallMedia
+    from kemi.media_actions import MediaActions
     from routing.records import Call
     from routing.store import Lease, Store
 
@@ -40,7 +41,7 @@ class Engine:
         self,
         node: str,
         store: Store,
-        media: CallMedia,
+        media: MediaActions,
         performer: Performer,
         observe: Callable[[Call, Event, Call], None],
     ) -> None:
@@ -85,11 +86,11 @@ class Engine:
         over = False
         try:
             event = find(lease.call)
-            call, actions = lease.call, cast("Sequence[do.Action]", ())
+            call, actions = lease.call, list[do.Action]()
             while event is not None:
-                call, actions, over = self._step(lease, call, event)
-                bridge = next((action for action in actions if isinstance(action, do.BridgeMedia)), None)
-                event = self._media.bridge(call, bridge.leg) if bridge else None
+                call, wanted, over = self._step(lease, call, event)
+                actions += [action for action in wanted if not isinstance(action, do.MediaAction)]
+                event = self._media.perform(call, wanted)
             return call, actions
         finally:
             if lease.forgotten and not over:
@@ -106,5 +107,5 @@ class Engine:
         if over and not lease.forgotten:
             lease.forget(finished)
         elif not over and call is not before:
-            lease.save(call, keep=any(isinstance(action, do.BridgeMedia) for action in actions), finished=finished)
+            lease.save(call, keep=any(isinstance(action, do.MediaAction) for action in actions), finished=finished)
         return call, actions, over

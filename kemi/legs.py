@@ -55,10 +55,16 @@ class Legs:
         )
 
     def failed(self) -> None:
-        """Handle a final response of 300 or above, or none at all."""
+        """Handle a final response of 300 or above, or none at all; what TCP did not bring over goes by UDP."""
         call_id, number = self._leg()
         status = KSR.tm.t_get_status_code()
+        if text("$rm") == "MESSAGE":
+            KSR.warn(f"call={call_id} leg={number} takes no MESSAGE: {status}\n")
+            return
         silent = done(KSR.tm.t_branch_timeout()) and not done(KSR.tm.t_branch_replied())
+        if silent and self._context.outgoing.retry_by_udp():
+            KSR.info(f"call={call_id} leg={number} is not reached by TCP, trying UDP\n")
+            return
         reason = "Request Timeout" if done(KSR.tm.t_branch_timeout()) else text("$T_reply_reason")
         self._handle(call_id, LegFailed(number, status, reason or "Failed", answered=not silent))
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kemi.hearing import Hearing, tag
 from routing.events import MediaBridged, MediaFailed, PartyLost
 from routing.records import Party
-from rtpengine import (
-    Answer,
-    Codecs,
-    CommandRefused,
-    Delete,
-    Offer,
-    PlayMedia,
-    Query,
-    RtpengineError,
-)
-from rtpengine.sdp import codec_names, endpoint, has_audio, narrow, payload_types, sends, spoken
+from rtpengine import Answer, Codecs, CommandRefused, Delete, Offer, Query, RtpengineError
+from rtpengine.sdp import EVENTS, codec_names, endpoint, has_audio, narrow, payload_types, sends, spoken, voices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from routing.records import Call, Leg
-    from rtpengine import MediaPool, SdpReply
+    from rtpengine import MediaPool
 
 # What an endpoint is offered to listen at before it is bridged: the discard port (RFC 863).
 _SINK = (
@@ -31,21 +23,13 @@ _SINK = (
 )
 
 
-def tag(call: Call, party: Party) -> str:
-    """Name a party as rtpengine knows it."""
-    if party is not Party.TARGET:
-        return party.value
-    assert call.leg is not None, "a target has a leg"
-    return f"leg{call.leg.number}"
-
-
-class CallMedia:
+class CallMedia(Hearing):
     """Media of the calls; every method may raise RtpengineError, whose `text` says what is wrong."""
 
     def __init__(self, pool: MediaPool, *, silence: float) -> None:
         """Take the pool of nodes, and the seconds without RTP after which a party counts as lost; 0 for never."""
-        self._pool = pool
-        self._silence = silence
+        super().__init__(pool)
+        self._longest_silence = silence
 
     def offer(self, node: str, call_id: str, sdp: str) -> str:
         """Anchor the caller's offer; gives the SDP for the agent."""
@@ -81,48 +65,74 @@ class CallMedia:
         peer = Party.AGENT if offerer is Party.CALLER else Party.CALLER
         return self._pool.request(node, Answer(call_id, offerer, peer, sdp)).sdp
 
-    def _request(self, call: Call, command: Offer | Answer) -> SdpReply:
-        return self._pool.request(call.media_node, command)
-
     def offer_leg(self, call: Call, leg: Leg, codecs: Sequence[str]) -> str:
         """Make the offer for an endpoint from a shadow of the caller, who is left untouched; gives the SDP for it."""
         sdp = narrow(call.media.caller_sdp, _spoken(call))
-        types = endpoint(sdp)[2]
+        types = payload_types(sdp)
         maps = "".join(f"{line}\r\n" for line in sdp.splitlines() if line.startswith(("a=rtpmap:", "a=fmtp:")))
         sink = _SINK.format(types=" ".join(types), maps=maps)
         shadow, branch = f"shadow{leg.number}", f"v{leg.number}"
-        command = Offer(call.id, shadow, sink, via_branch=branch, codecs=_offered(sdp, codecs))
+        keys = call.transfer is not None and call.transfer.accept is not None
+        command = Offer(call.id, shadow, sink, via_branch=branch, codecs=_offered(sdp, codecs, keys=keys))
         return self._request(call, command).sdp
 
-    def bridge(self, call: Call, leg: Leg) -> MediaBridged | MediaFailed:
-        """Join caller and target, and let go of agent and shadow. Where it fails, caller and agent are joined again."""
-        known = {*_codecs(call), *codec_names(call.media.caller_sdp)}
-        if not has_audio(call.media.target_sdp) or known.isdisjoint(codec_names(call.media.target_sdp)):
+    def open_leg(self, call: Call, leg: Leg) -> MediaFailed | None:
+        """Take an endpoint's answer, so that sounds can be played to it; it hears nobody yet, and nobody hears it."""
+        known = {*_codecs(call), *voices(call.media.caller_sdp)}
+        if not has_audio(call.media.target_sdp) or known.isdisjoint(voices(call.media.target_sdp)):
             return MediaFailed(488, "The answer has no codec that was offered")
-        shadow, peer = f"shadow{leg.number}", f"leg{leg.number}"
+        number = leg.number
+        answer = Answer(call.id, f"shadow{number}", f"leg{number}", call.media.target_sdp, via_branch=f"v{number}")
         try:
-            self._request(call, Answer(call.id, shadow, peer, call.media.target_sdp, via_branch=f"v{leg.number}"))
-            view = self._join(call, peer, call.media.target_sdp)
+            self._request(call, answer)
         except RtpengineError as error:
+            return _failed(error)
+        return None
+
+    def bridge(self, call: Call, leg: Leg) -> MediaBridged | MediaFailed:
+        """Join caller and target, and let go of agent and shadow; a leg for which a person is briefed is open already.
+
+        Where it fails, caller and agent are joined again; a caller that was held is still mute, perhaps without music.
+        """
+        peer = f"leg{leg.number}"
+        briefed = call.transfer is not None and call.transfer.briefs
+        if not briefed and (failure := self.open_leg(call, leg)):
+            return failure
+        if failure := self._connect(call, peer):
             self._undo(call, peer)
-            return MediaFailed(488 if isinstance(error, CommandRefused) else 500, error.text)
-        if endpoint(view) != endpoint(narrow(call.media.caller_view, _spoken(call))):
-            self._undo(call, peer)
-            return MediaFailed(500, "The bridge would have moved the caller's media")
-        for gone in (shadow, "agent"):
+            return failure
+        for gone in (f"shadow{leg.number}", "agent"):
             self._delete(call, gone)
         return MediaBridged()
 
+    def _connect(self, call: Call, peer: str) -> MediaFailed | None:
+        """Join caller and leg; a caller that is held is mute until then, and hears music so that no gap is heard."""
+        try:
+            view = self._join(call, peer, call.media.target_sdp)
+            if endpoint(view) != endpoint(narrow(call.media.caller_view, _spoken(call))):
+                return MediaFailed(500, "The bridge would have moved the caller's media")
+            if call.held:
+                self.silence(call, Party.CALLER)
+                self.silence(call, Party.TARGET)
+                self._unblock(call, "caller")
+        except RtpengineError as error:
+            return _failed(error)
+        return None
+
     def _undo(self, call: Call, peer: str) -> None:
-        """Give the caller back to the agent; the leg takes its shadow with it, to which it was linked."""
+        """Give the caller back to the agent; the leg takes its shadow with it, to which it was linked.
+
+        Only the leg's own end takes its voice from the caller. With it ends what is played to the caller.
+        """
         self.restore(call, Party.AGENT)
         self._delete(call, peer)
 
     def _join(self, call: Call, peer: str, sdp: str) -> str:
         to_agent = peer == "agent"
         offer = narrow(call.media.caller_sdp, payload_types(call.media.caller_view) if to_agent else _spoken(call))
-        alike = not set(codec_names(offer)).isdisjoint(codec_names(sdp))
-        codecs = Codecs() if alike or to_agent else _offered(offer, _codecs(call))
+        alike = not set(voices(offer)).isdisjoint(voices(sdp))
+        keys = EVENTS in codec_names(sdp) and EVENTS not in codec_names(offer)
+        codecs = Codecs() if to_agent or (alike and not keys) else _offered(offer, _codecs(call), keys=keys)
         self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs))
         return self._request(call, Answer(call.id, "caller", peer, sdp)).sdp
 
@@ -151,13 +161,6 @@ class CallMedia:
         except RtpengineError:
             return  # it is dropped with the call
 
-    def play(self, call: Call, file: str) -> None:
-        """Play a file to the caller; where it cannot be played the caller hears nothing before the BYE."""
-        try:
-            self._pool.request(call.media_node, PlayMedia(call.id, "caller", file))
-        except RtpengineError:
-            return
-
     def check(self, call: Call, now: float) -> PartyLost | None:
         """Find a party that has stopped sending, or find that rtpengine has given the call up.
 
@@ -169,12 +172,12 @@ class CallMedia:
             return PartyLost(Party.CALLER, "no media at rtpengine")
         except RtpengineError:
             return None
-        if not self._silence or call.peer(Party.CALLER) is not Party.TARGET:
+        if not self._longest_silence or call.peer(Party.CALLER) is not Party.TARGET:
             return None
         since = call.history[-1].answered_at or now
         for party in (Party.CALLER, Party.TARGET):
             stream = streams.get(tag(call, party))
-            quiet = stream is not None and now - max(stream.last_packet, since) > self._silence
+            quiet = stream is not None and now - max(stream.last_packet, since) > self._longest_silence
             if quiet and sends(call.media.of(party)):
                 return PartyLost(party, "no media")
         return None
@@ -190,11 +193,19 @@ def _spoken(call: Call) -> frozenset[str]:
     return spoken(call.media.caller_sdp, call.media.caller_view)
 
 
-def _offered(sdp: str, codecs: Sequence[str]) -> Codecs:
-    """Offer the caller's own codec first where the target takes it: what need not be transcoded sounds best."""
+def _offered(sdp: str, codecs: Sequence[str], *, keys: bool) -> Codecs:
+    """Offer the caller's own codec first where the target takes it: what need not be transcoded sounds best.
+
+    `keys` wants DTMF events offered even where the SDP has none.
+    """
+    names = (*codecs, EVENTS) if keys and EVENTS not in codec_names(sdp) else tuple(codecs)
     if not codecs or set(codec_names(sdp)) & set(codecs):
-        return Codecs.adding(tuple(codecs))
-    return Codecs.only(tuple(codecs))
+        return Codecs.adding(names)
+    return Codecs.only(names)
+
+
+def _failed(error: RtpengineError) -> MediaFailed:
+    return MediaFailed(488 if isinstance(error, CommandRefused) else 500, error.text)
 
 
 def _codecs(call: Call) -> tuple[str, ...]:

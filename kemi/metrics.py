@@ -27,7 +27,10 @@ class Metrics:
         )
         self._ringing = Histogram("handoff_ring_seconds", "From INVITE to answer.", buckets=SLOW)
         self._to_bridge = Histogram(
-            "handoff_answer_to_bridge_seconds", "From the target's answer to the bridge.", buckets=FAST
+            "handoff_answer_to_bridge_seconds", "From the answer to the bridge, in blind transfers.", buckets=FAST
+        )
+        self._fixed = Counter(
+            "handoff_fixed_messages", "Briefings with the fixed message: speech was not there in time."
         )
         self._requests = Counter("handoff_sip_requests", "SIP requests received.", ["method"])
         self._replies = Counter("handoff_sip_replies", "SIP responses received.", ["class"])
@@ -51,7 +54,12 @@ class Metrics:
         self._of(self._transfers, transfer.mode, transfer.outcome or Outcome.INTERNAL).inc()
         if transfer.answered_at and transfer.ended_at:
             self._ringing.observe(transfer.answered_at - (transfer.invited_at or transfer.requested_at))
-            self._to_bridge.observe(max(0.0, transfer.ended_at - transfer.answered_at))
+            if not transfer.briefs:
+                self._to_bridge.observe(max(0.0, transfer.ended_at - transfer.answered_at))
+
+    def fixed_message(self) -> None:
+        """Count a person who heard the fixed message in the place of speech."""
+        self._fixed.inc()
 
     def invited(self, transfer: Transfer, now: float) -> None:
         """Note how long the first INVITE of a transfer took to leave."""

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import KSR
 
-from kemi.message import done, uri_of
+from kemi.message import done, header, text, uri_of
 from kemi.names import Callback
+from routing.delivery import beside_uui, header_value, multipart, uui_value
+from routing.outcomes import Mode
+from routing.records import Delivery
 
 if TYPE_CHECKING:
-    from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendNotify
+    from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendMessage, SendNotify
     from routing.records import Call, Dialog, Leg, Transfer
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, PRACK"
 INVITE_CSEQ = 1
+UDP_LIMIT = 1300
+"""Bytes beyond which a request goes by TCP (RFC 3261 section 18.1.1)."""
+_OWN_FIELDS = "Via: SIP/2.0/UDP ;branch=z9hG4bK0123.0123456789abcdef0123456789abcdef.0\r\nContent-Length: 999\r\n\r\n"
+"""What Kamailio adds to a request of ours, our address aside."""
+_READ_BY_TM = ("From:", "To:", "Call-ID:", "CSeq:")
+"""Fields that t_uac_send reads. In all others it takes "!" for a sign of its own: it cuts them there, and at a second
+one crashes (Kamailio up to 6.1). So those that have one are added by `hook`, when the request has been made."""
+_TRANSPORT = re.compile(r";\s*transport\s*=", re.IGNORECASE)
+_LEG_HOOKS = (Callback.LEG_REPLY, Callback.LEG_FAILURE)
 
 
 class Outgoing:
@@ -26,6 +39,7 @@ class Outgoing:
         self._no_reply = no_reply
         self._user_agent = f"User-Agent: {user_agent}"
         self._hooks: tuple[Callback, Callback] | None = None
+        self._awkward: list[str] = []
         self._ring_timeout = 0.0
 
     def contact(self, call_id: str, leg: int = 0) -> str:
@@ -34,6 +48,8 @@ class Outgoing:
 
     def hook(self) -> None:
         """Hang the callbacks on the request that tm is making; tm calls this while `_send` runs."""
+        if self._awkward:
+            KSR.hdr.append("".join(self._awkward))
         if self._hooks is None:
             if KSR.kx.get_method() == "OPTIONS":  # the dispatcher asks whether an agent is there
                 KSR.tm.t_set_fr(0, round(1000 * self._no_reply))
@@ -45,9 +61,25 @@ class Outgoing:
             # The ring timeout is a deadline of the record; tm's own is for the case that nobody looks at that.
             KSR.tm.t_set_fr(round(1000 * (self._ring_timeout + 10)), round(1000 * self._no_reply))
 
-    def _send(self, method: str, uri: str, next_hop: str, fields: list[str], body: str = "") -> bool:
-        lines = "".join(f"{field}\r\n" for field in (*fields, self._user_agent))
-        return done(KSR.tm.t_uac_send(method, uri, next_hop, "", lines, body))
+    def _send(
+        self, method: str, uri: str, next_hop: str, fields: list[str], body: str = "", *, grows: bool = False
+    ) -> bool:
+        """Send a request; one that `grows` with a text, beyond what UDP carries whole, goes by TCP if that can be."""
+        lines = [f"{field}\r\n" for field in (*fields, self._user_agent)]
+        awkward = [line for line in lines if "!" in line and not line.startswith(_READ_BY_TM)]
+        plain = "".join(line for line in lines if line not in awkward)
+        size = len("".join((f"{method} {uri} SIP/2.0\r\n", _OWN_FIELDS, self.address, *lines, body)).encode())
+        hop = next_hop or uri
+        self._awkward = awkward
+        try:
+            if grows and size > UDP_LIMIT and not _names_transport(hop):
+                # It cannot be sent so when we do not listen on TCP.
+                if done(KSR.tm.t_uac_send(method, uri, f"{hop};transport=tcp", "", plain, body)):
+                    return True
+                KSR.warn(f"{method} {uri} is longer than {UDP_LIMIT} bytes, but goes by UDP: sip.listen has no tcp\n")
+            return done(KSR.tm.t_uac_send(method, uri, next_hop, "", plain, body))
+        finally:
+            self._awkward = []
 
     def _within(
         self,
@@ -58,6 +90,7 @@ class Outgoing:
         *,
         body: str = "",
         hooks: tuple[Callback, Callback] | None = None,
+        grows: bool = False,
     ) -> bool:
         """Send a request within a dialog (RFC 3261 section 12.2.1.1; all routers are loose ones)."""
         head = [
@@ -72,12 +105,13 @@ class Outgoing:
         next_hop = uri_of(dialog.routes[0]) if dialog.routes else ""
         self._hooks = hooks
         try:
-            return self._send(method, dialog.remote_target, next_hop, head + fields, body)
+            return self._send(method, dialog.remote_target, next_hop, head + fields, body, grows=grows)
         finally:
             self._hooks = None
 
     def invite(self, call: Call, leg: Leg, transfer: Transfer, sdp: str) -> bool:
         """Send INVITE to an endpoint; False when it could not even be sent (no route, no memory)."""
+        extra, body = _with_summary(transfer, sdp)
         fields = [
             f"From: {leg.sender};tag={leg.tag}",
             f"To: <{leg.uri}>",
@@ -88,15 +122,30 @@ class Outgoing:
             f"Allow: {ALLOW}",
             f"X-Handoff-Call: {call.id}",
             *(f"{name}: {value}" for name, value in call.identity.items()),
-            *(f"{name}: {value}" for name, value in transfer.headers.items()),
-            "Content-Type: application/sdp",
+            *(f"{name}: {value}" for name, value in extra.items()),
         ]
-        self._hooks = (Callback.LEG_REPLY, Callback.LEG_FAILURE)
+        self._hooks = _LEG_HOOKS
         self._ring_timeout = transfer.ring_timeout
         try:
-            return self._send("INVITE", leg.uri, "", fields, sdp)
+            return self._send("INVITE", leg.uri, "", fields, body, grows=True)
         finally:
             self._hooks = None
+
+    def retry_by_udp(self) -> bool:
+        """Send the INVITE that got no answer by TCP once more, by UDP; False when that is not for us to decide.
+
+        A refused connection is seen only here, when nothing has come for `no_reply` seconds: Kamailio logs it and goes
+        on waiting. RFC 3261 section 18.1.1 wants the other try only where it was the size that had chosen TCP.
+        """
+        uri = text("$ru")
+        if "/TCP" not in (header("Via") or "") or _names_transport(uri) or text("$avp(by_udp)"):
+            return False
+        KSR.pv.sets("$avp(by_udp)", "1")
+        KSR.hdr.remove("Via")  # of the first try; Kamailio adds the one of this
+        KSR.pv.sets("$du", f"{uri};transport=udp")
+        KSR.tm.t_on_reply(Callback.LEG_REPLY)
+        KSR.tm.t_on_failure(Callback.LEG_FAILURE)
+        return done(KSR.tm.t_relay())
 
     def cancel(self, action: CancelLeg) -> None:
         """Send CANCEL with a Reason; without effect when the INVITE has its final response (RFC 3261 section 9.1)."""
@@ -105,6 +154,14 @@ class Outgoing:
     def bye(self, action: SendBye) -> None:
         """Send BYE, with the Reason where there is one."""
         self._within("BYE", action.dialog, action.cseq, [_reason(action.reason)] if action.reason else [])
+
+    def message(self, action: SendMessage) -> None:
+        """Send a text as MESSAGE within a dialog (RFC 3428 section 4); a refusal of it comes to `Legs`."""
+        fields = ["Content-Type: text/plain;charset=UTF-8"]
+        hooks = (Callback.REFRESH_REPLY, Callback.LEG_FAILURE)
+        dialog = action.dialog
+        if not self._within("MESSAGE", dialog, action.cseq, fields, body=action.text, hooks=hooks, grows=True):
+            KSR.warn(f"call={dialog.call_id.partition('-')[0]} MESSAGE to {dialog.remote_target} cannot be sent\n")
 
     def ack(self, action: SendAck) -> None:
         """Send ACK for a 2xx (RFC 3261 section 13.2.2.4)."""
@@ -137,6 +194,26 @@ class Outgoing:
             fields.append("Content-Type: application/sdp")
         hooks = (Callback.REFRESH_REPLY, Callback.REFRESH_FAILURE)
         self._within(action.method, action.dialog, action.cseq, fields, body=sdp, hooks=hooks)
+
+
+def _names_transport(uri: str) -> bool:
+    return _TRANSPORT.search(uri.rpartition("@")[2]) is not None
+
+
+def _with_summary(transfer: Transfer, sdp: str) -> tuple[dict[str, str], str]:
+    """Give the header fields of the target and of the summary, and the body, in the forms that the target wants."""
+    fields, kind, body = dict(transfer.headers), "application/sdp", sdp
+    summary, deliver = transfer.summary, transfer.deliver
+    if transfer.mode is Mode.SUMMARY and summary:
+        if Delivery.HEADER in deliver:
+            fields["X-Handoff-Summary"] = header_value(summary)
+        if Delivery.UUI in deliver:
+            name = next((name for name in fields if name.lower() == "user-to-user"), "User-to-User")
+            others = beside_uui(fields.get(name, ""))
+            fields[name] = f"{others}, {uui_value(summary)}" if others else uui_value(summary)
+        if Delivery.BODY in deliver:
+            kind, body = multipart(sdp, summary)
+    return fields | {"Content-Type": kind}, body
 
 
 def _reason(reason: Reason) -> str:

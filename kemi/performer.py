@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kemi.media import CallMedia
     from kemi.metrics import Metrics
     from kemi.outgoing import Outgoing
+    from kemi.speech import Speech
     from routing.records import Call
 
     Answering = do.AcceptRequest | do.RefuseRequest | do.RelayRequest
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 class Performer:
     """Does actions. Those that answer or relay a request are left to `answering`, set by whoever handles one."""
 
-    def __init__(self, outgoing: Outgoing, media: CallMedia, metrics: Metrics, apology: str) -> None:
-        """Take the parts; `apology` is the path of the sound file, empty for none."""
+    def __init__(self, outgoing: Outgoing, media: CallMedia, metrics: Metrics, speech: Speech) -> None:
+        """Take the parts."""
         self._outgoing = outgoing
         self._media = media
         self._metrics = metrics
-        self._apology = apology
+        self._speech = speech
         self.answering: Callable[[Answering, Call], None] | None = None
 
     def perform(self, action: do.Action, call: Call) -> Event | None:  # noqa: C901, PLR0912 - one line an action
@@ -53,14 +54,15 @@ class Performer:
                 self._media.release_leg(call, action.leg)
             case do.ReleaseMedia():
                 self._media.release(call.media_node, call.id)
-            case do.PlayApology():
-                if self._apology:
-                    self._media.play(call, self._apology)
+            case do.SendMessage():
+                self._outgoing.message(action)
+            case do.PrepareSpeech():
+                self._speech.prepare(action.sounds)
             case do.CheckMedia():
                 return self._media.check(call, time.time())
             case do.RecordTransfer():
                 self._metrics.transfer(action.transfer)
-            case do.BridgeMedia() | do.ForgetCall():
+            case do.MediaAction() | do.ForgetCall():
                 pass  # done by the engine, with the lease held
         return None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 import KSR
 
+from kemi.bodies import summary_in_refer
 from kemi.message import SipError, done, header, headers, uri_of
 from kemi.transfers import plain
 from routing.events import TransferRequested
@@ -24,8 +26,12 @@ SETTINGS_HEADERS = ("X-Handoff-Mode", "X-Handoff-Message", "X-Handoff-Summary")
 def read_refer(context: Context, party: Party, cseq: int) -> Finding:
     """Read the REFER at hand; gives what finds the event once the call is known.
 
-    Raises SipError with the answer: 603 to the caller's side, 400 for what cannot be understood, 404 and 403 for where
-    it must not go.
+    What is set in several places is taken from the first of: the body (the summary, as text/plain), the headers
+    X-Handoff-Mode, -Message and -Summary, headers in the Refer-To URI, parameters of that URI, the target. In headers
+    and URI a value is percent-encoded UTF-8 on one line; only the body may have lines, which are put on one.
+
+    Raises SipError with the answer: 603 to the caller's side, 400 for what cannot be understood, 413 for a text that is
+    too long, 415 for a body of another type, 404 and 403 for where it must not go.
     """
     if party is Party.CALLER:
         raise SipError(603, "Only the agent may transfer this call")
@@ -37,6 +43,8 @@ def read_refer(context: Context, party: Party, cseq: int) -> Finding:
         refer_to = ReferTo.parse(values[0]).with_headers(given)
     except BadValue as error:
         raise SipError(error.status, plain(error.what)) from error
+    if words := summary_in_refer():
+        refer_to = dataclasses.replace(refer_to, settings={**refer_to.settings, "summary": words})
     requested_at = time.time()
     subscription = Subscription(cseq=cseq, notify=(header("Refer-Sub") or "true").strip().lower() != "false")
     referred_by = header("Referred-By") or header("b") or f"<{uri_of(header('From'))}>"
@@ -54,6 +62,7 @@ def read_refer(context: Context, party: Party, cseq: int) -> Finding:
                 requested_at=requested_at,
                 subscription=subscription.model_copy(update={"event_id": str(cseq)}) if again else subscription,
                 headers={"Referred-By": referred_by},
+                summary=refer_to.settings.get("summary", ""),
             )
         )
 

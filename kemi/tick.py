@@ -1,7 +1,12 @@
-"""What the timer process does ten times a second: deadlines that have passed, and commands from people."""
+"""What the timer process does: deadlines to the fiftieth of a second, and ten times a second commands from people.
+
+It asks the store for what is due a little ahead of time, keeps that in a heap and handles each call when its time has
+come. Only a deadline that is made less than `LOOK_EVERY` ahead may be met that much late.
+"""
 
 from __future__ import annotations
 
+import heapq
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,15 +16,21 @@ import KSR
 from kemi.message import SipError, done
 from routing import actions as do
 from routing import events as ev
-from routing.records import BadRecordError, Call
+from routing.records import BadRecordError, Call, State
 from routing.rule import IllegalEventError
-from routing.store import CallUnknown, StoreError
+from routing.speech import check_speech, fold
+from routing.store import CallUnknown, Due, StoreError
 from routing.values import BadValue, ReferTo
 
 if TYPE_CHECKING:
     from kemi.context import Context
     from kemi.performer import Answering
+    from routing.targets import Target
 
+LOOK_EVERY = 0.1
+"""Seconds between two requests to the store."""
+AHEAD = LOOK_EVERY + 0.05
+"""Seconds by which deadlines are asked for ahead of time: a look may be late."""
 BEAT_EVERY = 2.0
 """Seconds between two signs of life of the node."""
 
@@ -36,27 +47,38 @@ class Timer:
         self._context = context
         self._node = context.settings.node.id
         self._next_beat = 0.0
+        self._next_look = 0.0
+        self._waiting: list[Due] = []
         self._away = False
         self._complaints: dict[str, str] = {}
 
     def tick(self) -> None:
         """Handle what is due; while the store is away nothing is, and the log says so once."""
         now = time.time()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_EVERY
+            for command in self._look(now):
+                self._obey(command)
+        while self._waiting and self._waiting[0].at <= time.time():
+            self._expire(heapq.heappop(self._waiting).call_id)
+
+    def _look(self, now: float) -> list[dict[str, Any]]:
+        """Ask the store for deadlines, which are put on the heap, and for commands."""
         try:
             self._beat(now)
-            tick = self._context.store.tick(now, self._node)
+            tick = self._context.store.tick(now, self._node, ahead=AHEAD)
         except StoreError as error:
             if not self._away:
                 KSR.err(f"no deadlines are met, no commands taken and no calls transferred now: {error.text}\n")
             self._away = True
-            return
+            self._waiting.clear()  # the store names them again when it is back
+            return []
         if self._away:
             KSR.warn("Redis is back\n")
             self._away = False
-        for call_id in tick.due:
-            self._expire(call_id)
-        for command in tick.commands:
-            self._obey(command)
+        for due in tick.due:
+            heapq.heappush(self._waiting, due)
+        return tick.commands
 
     def _beat(self, now: float) -> None:
         if now < self._next_beat:
@@ -84,7 +106,10 @@ class Timer:
             KSR.warn(f"call={call_id} deadline: {words}\n")
 
     def _obey(self, command: dict[str, Any]) -> None:
-        """Do one command and leave the answer for whoever gave it."""
+        """Do one command and leave the answer for whoever gave it; a key is no question, and gets none."""
+        if command.get("kind") == "key":
+            self._press(command)
+            return
         try:
             answer = {"ok": True, **self._do(command)}
         except CommandError as error:
@@ -93,7 +118,7 @@ class Timer:
             cause = error.__cause__
             answer = {"ok": False, "text": str(cause if isinstance(cause, BadValue) else error)}
         except IllegalEventError:
-            answer = {"ok": False, "text": "no transfer of this call is under way that could be cancelled"}
+            answer = {"ok": False, "text": f"the call is not in a state for the command {command.get('kind')}"}
         except (StoreError, BadRecordError) as error:
             answer = {"ok": False, "text": error.text}
         try:
@@ -110,29 +135,67 @@ class Timer:
                 self._context.engine.handle(call_id, lambda _: ev.TransferCancelled())
                 return {}
             if kind == "transfer":
-                return self._transfer(call_id, str(command.get("target")))
+                return self._transfer(call_id, command)
+            if kind == "summary":
+                given = ev.SummaryGiven(_summary(command.get("text")), request=False)
+                self._context.engine.handle(call_id, lambda _: given)
+                return {}
         finally:
             performer.answering = None
         raise CommandError(f"the command {kind!r} is not known: this node runs another version of handoff")
 
-    def _transfer(self, call_id: str, destination: str) -> dict[str, Any]:
+    def _transfer(self, call_id: str, command: dict[str, Any]) -> dict[str, Any]:
         requested_at = time.time()
+        destination = str(command.get("target"))
+        given = {name: str(command[name]) for name in ("mode", "message", "summary") if command.get(name)}
 
         def find(call: Call) -> ev.Event:
-            target = self._context.transfers.named(destination)
-            if target is None:
-                try:
-                    refer_to = ReferTo.parse(destination)
-                except BadValue as error:
-                    raise CommandError(f"there is no target {destination}, and as a URI: {error}") from error
-                target = self._context.transfers.find(refer_to, lambda uri: done(KSR.is_myself(uri)))
-            return ev.TransferRequested(
-                self._context.transfers.plan(call, target, "command", requested_at=requested_at)
-            )
+            target, settings = self._target(destination)
+            try:
+                target = target.with_settings(given)
+            except BadValue as error:
+                raise CommandError(str(error)) from error
+            summary = (settings | given).get("summary", "")
+            plan = self._context.transfers.plan(call, target, "command", requested_at=requested_at, summary=summary)
+            return ev.TransferRequested(plan)
 
         call = self._context.engine.handle(call_id, find)
         transfer = call.transfer or call.history[-1]
         return {"transfer": transfer.id, "target": transfer.target}
+
+    def _target(self, destination: str) -> tuple[Target, dict[str, str]]:
+        """Find the target of this name or URI, and the settings that came with the URI."""
+        target = self._context.transfers.named(destination)
+        if target is not None:
+            return target, {}
+        try:
+            refer_to = ReferTo.parse(destination)
+        except BadValue as error:
+            raise CommandError(f"there is no target {destination}, and as a URI: {error}") from error
+        return self._context.transfers.find(refer_to, lambda uri: done(KSR.is_myself(uri))), dict(refer_to.settings)
+
+    def _press(self, command: dict[str, Any]) -> None:
+        """Tell the call that its person has pressed a key; keys that nobody waits for are common, and ignored."""
+
+        def find(call: Call) -> ev.Event | None:
+            asked = call.state in {State.BRIEFING, State.ACCEPTING} and call.leg is not None
+            ours = asked and command.get("tag") == f"leg{call.leg.number if call.leg else 0}"
+            return ev.KeyPressed(str(command.get("key"))) if ours else None
+
+        call_id = str(command.get("call"))
+        try:
+            self._context.engine.handle(call_id, find)
+        except CallUnknown:
+            return
+        except (StoreError, BadRecordError, IllegalEventError) as error:
+            KSR.warn(f"call={call_id} key: {error.text}\n")
+
+
+def _summary(text: object) -> str:
+    try:
+        return check_speech(fold(str(text or "")), "the summary")
+    except BadValue as error:
+        raise CommandError(str(error)) from error
 
 
 def _refuse(action: Answering, call: Call) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import KSR
 
 from kemi.message import SipError
-from routing.records import Call, Subscription, Transfer
-from routing.targets import Target, TargetError
+from routing.outcomes import Mode
+from routing.records import Call, Hold, Subscription, Transfer
+from routing.target_fields import check_summary
+from routing.targets import FALLBACKS, Target, TargetError
 from routing.values import BadValue, ReferTo
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class Transfers:
         """Find the target that a Refer-To means; raises SipError: 404 for an unknown one, 403 for a foreign URI.
 
         `is_ours` tells whether a URI is at this host: there, a user part that names no target names nothing. Nor does
-        it at a host without a domain, such as sip:support@handoff.
+        it at a host without a domain, such as sip:support@handoff. The settings that came with it are laid over it.
         """
         target = self.named(refer_to.user)
         try:
@@ -61,22 +63,83 @@ class Transfers:
         requested_at: float,
         subscription: Subscription | None = None,
         headers: Mapping[str, str] | None = None,
+        summary: str = "",
     ) -> Transfer:
-        """Make the transfer of a call to a target."""
+        """Make the transfer of a call to a target, with its fallbacks; raises SipError for a summary not fit to use.
+
+        Fallbacks get the same summary and headers; the settings that came with the request are for the target only.
+        """
+        chain = [target, *self._fallbacks(target)]
+        try:
+            words = check_summary(summary) if any(each.mode is Mode.SUMMARY for each in chain) else ""
+        except BadValue as error:
+            raise SipError(error.status, plain(error.what)) from error
+        transfer_id = f"{call.id}-{call.legs_made + 1}"
+        transfer: Transfer | None = None
+        for number, each in reversed(list(enumerate(chain))):
+            transfer = Transfer(
+                id=transfer_id + "f" * number,
+                target=each.name,
+                source=source,
+                headers={**each.headers, **(headers or {})},
+                summary=words if each.mode is Mode.SUMMARY else "",
+                subscription=None if number else subscription,
+                requested_at=requested_at,
+                fallback=transfer,
+                **self._called(call, each),
+                **self._heard(each),
+            )
+        assert transfer is not None, "the chain has the target itself"
+        return transfer
+
+    def _called(self, call: Call, target: Target) -> dict[str, Any]:
+        """Say who is called, and how."""
         senders = {"caller": call.caller.remote, "agent": call.caller.local}
-        return Transfer(
-            id=f"{call.id}-{call.legs_made + 1}",
-            target=target.name,
-            mode=target.mode,
-            source=source,
-            endpoints=tuple(endpoint.uri for endpoint in target.endpoints),
-            ring_timeout=target.ring_timeout,
-            sender=senders.get(target.caller_id, f"<{target.caller_id}>"),
-            codecs=target.codecs or self._settings.transfer.codecs,
-            headers={**target.headers, **(headers or {})},
-            subscription=subscription,
-            requested_at=requested_at,
-        )
+        return {
+            "endpoints": tuple(endpoint.uri for endpoint in target.endpoints),
+            "ring_timeout": target.ring_timeout,
+            "sender": senders.get(target.caller_id, f"<{target.caller_id}>"),
+            "codecs": target.codecs or self._settings.transfer.codecs,
+        }
+
+    def _heard(self, target: Target) -> dict[str, Any]:
+        """Say what the parties hear; the person nothing but the caller, in the mode blind without a key."""
+        blind = target.mode is Mode.BLIND
+        speech = self._settings.speech
+        return {
+            "mode": target.mode,
+            "hold": target.hold or (Hold.AGENT if blind else Hold.MUSIC),
+            "announce": target.sound("announce"),
+            "apology": target.sound("apology"),
+            "message": None if blind else target.sound("message"),
+            "language": target.language,
+            "voice": target.voice,
+            "deliver": target.deliver if target.mode is Mode.SUMMARY else (),
+            "pause_before": 0.0 if blind else target.pause_before,
+            "pause_after": 0.0 if blind else target.pause_after,
+            "patience": speech.deadline,
+            "accept": target.acceptance(speech.prompt),
+        }
+
+    def _fallbacks(self, target: Target) -> list[Target]:
+        """Follow the fallbacks as far as that goes; one that is not there must not keep the call from the target."""
+        chain: list[Target] = []
+        while name := (chain[-1] if chain else target).fallback:
+            found, why = None, "there is none of this name"
+            if name in {target.name, *(each.name for each in chain)}:
+                why = "it is being tried already"
+            elif len(chain) == FALLBACKS:
+                why = f"{FALLBACKS} in a row are enough"
+            else:
+                try:
+                    found = self.named(name)
+                except SipError as error:
+                    why = str(error)
+            if found is None:
+                KSR.warn(f"target={target.name}: the fallback {name} is left out: {why}\n")
+                break
+            chain.append(found)
+        return chain
 
 
 def plain(words: str, length: int = 120) -> str:

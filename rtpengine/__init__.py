@@ -6,18 +6,7 @@
 
 from rtpengine.client import Client
 from rtpengine.codec_choice import Codecs
-from rtpengine.commands import (
-    Answer,
-    BlockMedia,
-    Command,
-    Delete,
-    Offer,
-    Ping,
-    PlayMedia,
-    Query,
-    StopMedia,
-    UnblockMedia,
-)
+from rtpengine.commands import Answer, Command, Delete, Offer, Ping, Query
 from rtpengine.errors import (
     BadAddress,
     BadReply,
@@ -30,6 +19,7 @@ from rtpengine.errors import (
     UnknownNode,
 )
 from rtpengine.fake import FakeRtpengine
+from rtpengine.party_commands import BlockDtmf, BlockMedia, PlayMedia, StopMedia, UnblockDtmf, UnblockMedia
 from rtpengine.pool import MediaPool, Pool
 from rtpengine.replies import CallQueried, Done, MediaPlayed, PartyMedia, Pong, Reply, SdpReply, Stream
 
@@ -37,6 +27,7 @@ __all__ = [
     "Answer",
     "BadAddress",
     "BadReply",
+    "BlockDtmf",
     "BlockMedia",
     "CallQueried",
     "Client",
@@ -64,6 +55,7 @@ __all__ = [
     "SdpReply",
     "StopMedia",
     "Stream",
+    "UnblockDtmf",
     "UnblockMedia",
     "UnknownNode",
 ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtpengine.sdp import EVENTS
+
 if TYPE_CHECKING:
     from rtpengine.replies import Dictionary
-
-_TELEPHONE_EVENT = "telephone-event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Codecs:
     @classmethod
     def only(cls, names: tuple[str, ...]) -> Codecs:
         """Offer just `names`, in their order, and the SDP's DTMF events; what the sender uses is transcoded."""
-        return cls(transcode=names, mask=("all",), spare=(_TELEPHONE_EVENT,))
+        return cls(transcode=names, mask=("all",), spare=(EVENTS,))
 
     def keys(self) -> Dictionary:
         """Give the value of the ng key "codec"."""
         # Who has DTMF events keeps them when the other side answers without: rtpengine then makes tones of them.
-        events = (_TELEPHONE_EVENT,) if self.transcode else ()
+        events = (EVENTS,) if self.transcode else ()
         lists = {"transcode": self.transcode, "mask": self.mask, "except": self.spare, "accept": events}
         return {key: names for key, names in lists.items() if names}

@@ -1,6 +1,7 @@
 """What rtpengine can be told, as values that turn themselves into the dictionaries of the ng protocol.
 
-A call is known by its `call_id`, a party of it by its tag (`from_tag`, `to_tag`).
+A call is known by its `call_id`, a party of it by its tag (`from_tag`, `to_tag`). What concerns one party alone is in
+`party_commands`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from rtpengine.replies import (
     Dictionary,
     Done,
     Malformed,
-    MediaPlayed,
     Pong,
     Refusal,
     Reply,
@@ -28,7 +28,6 @@ R_co = TypeVar("R_co", bound=Reply, covariant=True)
 # Without port latching a party's port changes when it gets another peer, which that party would have to be told.
 _FLAGS = ("port-latching",)
 _REPLACE = ("origin", "session-connection")
-_DIRECTIONAL = ("directional",)
 
 
 class Command(ABC, Generic[R_co]):
@@ -179,65 +178,3 @@ class Query(Command[CallQueried]):
 
     def _read(self, answer: Dictionary) -> CallQueried:
         return CallQueried.read(answer)
-
-
-@dataclass(frozen=True, slots=True)
-class PlayMedia(Command[MediaPlayed]):
-    """Play a 16-bit WAV file of rtpengine's machine to a party, `repeat_times` times (once if None)."""
-
-    call_id: str
-    from_tag: str
-    file: str
-    repeat_times: int | None = None
-    name: ClassVar[str] = "play media"
-
-    def _keys(self) -> Dictionary:
-        keys: Dictionary = {"call-id": self.call_id, "from-tag": self.from_tag, "file": self.file}
-        if self.repeat_times is not None:
-            keys["repeat-times"] = self.repeat_times
-        return keys
-
-    def _read(self, answer: Dictionary) -> MediaPlayed:
-        return MediaPlayed.read(answer)
-
-
-@dataclass(frozen=True, slots=True)
-class _ForParty(Command[Done]):
-    call_id: str
-    from_tag: str
-
-    def _keys(self) -> Dictionary:
-        return {"call-id": self.call_id, "from-tag": self.from_tag}
-
-    def _read(self, answer: Dictionary) -> Done:
-        return Done.read(answer)
-
-
-@dataclass(frozen=True, slots=True)
-class StopMedia(_ForParty):
-    """Stop what is being played to a party; refused where nothing ever was."""
-
-    name: ClassVar[str] = "stop media"
-
-
-class _Directional(_ForParty):
-    """What concerns only the media that the party sends, not what it hears."""
-
-    __slots__ = ()
-
-    def _keys(self) -> Dictionary:
-        return {"call-id": self.call_id, "from-tag": self.from_tag, "flags": _DIRECTIONAL}
-
-
-@dataclass(frozen=True, slots=True)
-class BlockMedia(_Directional):
-    """Let nobody hear what a party sends."""
-
-    name: ClassVar[str] = "block media"
-
-
-@dataclass(frozen=True, slots=True)
-class UnblockMedia(_Directional):
-    """Undo BlockMedia."""
-
-    name: ClassVar[str] = "unblock media"

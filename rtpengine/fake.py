@@ -83,6 +83,11 @@ class FakeRtpengine:
                 return party
         raise LookupError(f"no party {tag!r} in call {call_id!r}")
 
+    def heard_by(self, call_id: str, tag: str) -> set[str]:
+        """Tell what a party hears: tags of others, and the path of what is played to it."""
+        listener = self.party(call_id, tag)
+        return next(call.heard_by(listener) for daemon in self._daemons.values() if (call := daemon.calls.get(call_id)))
+
     def hears(self, call_id: str, tag: str, *, packets: int, at: int) -> None:
         """Let RTP packets come from a party, the last of them at Unix time `at`."""
         party = self.party(call_id, tag)

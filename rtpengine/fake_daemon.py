@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtpengine import commands, fake_sdp
+from rtpengine import commands, fake_sdp, party_commands
 from rtpengine.codec_choice import Codecs
 from rtpengine.replies import Dictionary, Refusal, Reply
 
@@ -28,7 +28,8 @@ _FIRST_PORT = 30000
 class FakeParty:
     """A tag of a call (empty until it has answered); `port` is rtpengine's port that the party sends to.
 
-    `peers` are all with whom it ever exchanged offer and answer, the latest first.
+    `peers` are all with whom it ever exchanged offer and answer, the latest first. `playing` is the file that is being
+    played to it: without an end, since no time passes here. `blocked` is what it says, `keys_blocked` its DTMF events.
     """
 
     tag: str
@@ -38,8 +39,9 @@ class FakeParty:
     sdp: str = ""
     codecs: Codecs = field(default_factory=Codecs)
     played: list[str] = field(default_factory=list)
-    playing: bool = False
+    playing: str | None = None
     blocked: bool = False
+    keys_blocked: bool = False
     packets: int = 0
     last_packet: int = 0
 
@@ -65,11 +67,17 @@ class FakeCall:
             raise Refusal("From-tag given, but no such tag exists")
         return party
 
+    def heard_by(self, listener: FakeParty) -> set[str]:
+        """Name the parties that one hears, and the file that is played to it, which silences nobody."""
+        voices = {party.tag for party in self.parties if party.peers[:1] == [listener] and not party.blocked}
+        return voices | ({listener.playing} if listener.playing else set())
+
     def remove(self, gone: FakeParty) -> None:
         """Take out a party, and those who never had another peer."""
         self.parties.remove(gone)
         for party in [party for party in self.parties if gone in party.peers]:
             party.peers.remove(gone)
+            party.playing = None  # the real one stops what it plays to all with whom the party ever talked
             if not party.peers:
                 self.remove(party)
 
@@ -99,13 +107,16 @@ class FakeDaemon:
                 answer = self._delete(command)
             case commands.Query():
                 answer = _describe(self._call(command.call_id))
-            case commands.PlayMedia():
+            case party_commands.PlayMedia():
                 answer = _play(self._call(command.call_id).party(command.from_tag), command.file)
-            case commands.StopMedia():
+            case party_commands.StopMedia():
                 _stop(self._call(command.call_id).party(command.from_tag))
-            case commands.BlockMedia() | commands.UnblockMedia():
+            case party_commands.BlockMedia() | party_commands.UnblockMedia():
                 party = self._call(command.call_id).party(command.from_tag)
-                party.blocked = isinstance(command, commands.BlockMedia)
+                party.blocked = isinstance(command, party_commands.BlockMedia)
+            case party_commands.BlockDtmf() | party_commands.UnblockDtmf():
+                party = self._call(command.call_id).party(command.from_tag)
+                party.keys_blocked = isinstance(command, party_commands.BlockDtmf)
             case _:
                 answer = _PONG
         return answer
@@ -173,6 +184,7 @@ def _describe(call: FakeCall) -> Dictionary:
 
 
 def _play(party: FakeParty, file: str) -> Dictionary:
+    party.playing = None  # also when the new one cannot be played
     try:
         with Path(file).open("rb") as stream, wave.open(stream) as sound:
             if sound.getsampwidth() != _SAMPLE_BYTES:
@@ -181,11 +193,11 @@ def _play(party: FakeParty, file: str) -> Dictionary:
     except (OSError, EOFError, wave.Error) as error:
         raise Refusal("Failed to start media playback from file") from error
     party.played.append(file)
-    party.playing = True
+    party.playing = file
     return {"result": "ok", "duration": duration}
 
 
 def _stop(party: FakeParty) -> None:
     if not party.played:  # the real one is as lenient: it refuses only where nothing was ever played
         raise Refusal("Not currently playing media")
-    party.playing = False
+    party.playing = None

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtpengine.replies import Refusal
+from rtpengine.sdp import EVENTS
 
 if TYPE_CHECKING:
     from rtpengine.codec_choice import Codecs
 
 ADDRESS = "127.0.0.1"
-EVENTS = "telephone-event"
 _STATIC = {"PCMU": (0, "PCMU/8000"), "PCMA": (8, "PCMA/8000"), "G722": (9, "G722/8000")}
 _DYNAMIC = {"opus": "opus/48000/2"}
 _FIRST_DYNAMIC = 96

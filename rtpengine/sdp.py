@@ -13,7 +13,10 @@ _CONNECTION = re.compile(r"^c=\S+ \S+ (\S+?)\r?$", re.MULTILINE)
 _DIRECTION = re.compile(r"^a=(sendrecv|sendonly|recvonly|inactive)\r?$", re.MULTILINE)
 _OF_PAYLOAD = re.compile(r"^a=(?:rtpmap|fmtp|rtcp-fb):(\d+) .*\r?\n?", re.MULTILINE)
 _RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^/\s]+)", re.MULTILINE)
-_NO_VOICE = {"telephone-event", "CN"}
+EVENTS = "telephone-event"
+"""What SDP calls the keys that a party presses (RFC 4733)."""
+
+_NO_VOICE = {EVENTS, "CN"}
 _NAMES = {"0": "PCMU", "8": "PCMA", "9": "G722"}
 
 
@@ -36,6 +39,11 @@ def codec_names(sdp: str) -> tuple[str, ...]:
     return tuple(names[number] for number in payload_types(sdp) if number in names)
 
 
+def voices(sdp: str) -> tuple[str, ...]:
+    """Name the codecs of the first audio stream that carry a voice."""
+    return tuple(name for name in codec_names(sdp) if name not in _NO_VOICE)
+
+
 def spoken(own: str, told: str) -> frozenset[str]:
     """Find what a party sends: the first voice codec of the answer, as its own SDP numbers it, and DTMF events.
 
@@ -47,7 +55,7 @@ def spoken(own: str, told: str) -> frozenset[str]:
     first, second = (theirs, mine) if set(theirs) <= set(mine) else (mine, theirs)
     agreed = [number for number in first if number in second]
     voice = [number for number in agreed if names.get(number) not in _NO_VOICE]
-    return frozenset((*voice[:1], *(number for number in agreed if names.get(number) == "telephone-event")))
+    return frozenset((*voice[:1], *(number for number in agreed if names.get(number) == EVENTS)))
 
 
 def narrow(offer: str, keep: Collection[str]) -> str:
@@ -72,7 +80,7 @@ def endpoint(sdp: str) -> tuple[str, int, tuple[str, ...]]:
     Telephone events are left aside: whether they are there changes nothing for the voice.
     """
     address = _CONNECTION.search(sdp)
-    events = {number for number, name in _RTPMAP.findall(sdp) if name == "telephone-event"}
+    events = {number for number, name in _RTPMAP.findall(sdp) if name == EVENTS}
     for kind, port, _, types in _MEDIA.findall(sdp):
         if kind == "audio":
             voice = tuple(number for number in types.split() if number not in events)

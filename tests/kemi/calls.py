@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from kemi.engine import Engine
 from kemi.media import CallMedia
+from kemi.media_actions import MediaActions
 from routing import events as ev
 from routing.events import Event, LegAnswered
 from routing.outcomes import Mode
 from routing.records import Call, Dialog, Leg, Media, Party, Transfer
+from routing.settings_model import Speech
 from routing.store import MemoryStore
 from rtpengine import Answer, FakeRtpengine, Offer
 
@@ -45,7 +47,7 @@ def anchored(pool: FakeRtpengine) -> Call:
     pool.request("fake", Offer(CALL_ID, "caller", caller))
     view = pool.request("fake", Answer(CALL_ID, "caller", "agent", agent)).sdp
     return Call(
-        schema_version=1,
+        schema_version=2,
         id=CALL_ID,
         node="node1",
         media_node="fake",
@@ -121,7 +123,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.media = CallMedia(self.pool, silence=60.0)
-        self.engine = Engine("node1", self.store, self.media, self.performer, lambda *_: None)
+        media_actions = MediaActions(self.media, Speech(folder="/nowhere"))
+        self.engine = Engine("node1", self.store, media_actions, self.performer, lambda *_: None)
         self.call = anchored(self.pool)
         self.store.create(self.call)
 

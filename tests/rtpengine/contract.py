@@ -3,87 +3,22 @@
 from __future__ import annotations
 
 import secrets
-import wave
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from rtpengine import (
-    Answer,
-    BlockMedia,
-    Codecs,
-    CommandRefused,
-    Delete,
-    Offer,
-    PlayMedia,
-    Query,
-    StopMedia,
-    UnblockMedia,
-)
+from rtpengine import BlockMedia, Codecs, CommandRefused
+from tests.rtpengine.contract_call import AGENT, ALL, CALLER, TARGET, Call, sound
+from tests.rtpengine.contract_sounds import SoundContract
 from tests.rtpengine.sdp import media, names, sdp
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rtpengine import MediaPool
 
-CALLER, AGENT, TARGET, SINK = 20000, 20002, 20004, 9
-ALL = ("PCMU", "PCMA", "G722", "opus")
+__all__ = ["Call", "MediaPoolContract", "sound"]
 
 
-@dataclass
-class Call:
-    """A call at a node, with the requests that handoff makes for it."""
-
-    pool: MediaPool
-    id: str
-
-    def offer(self, sender: str, body: str, to: str | None = None, codecs: Codecs | None = None) -> str:
-        branch = f"v-{sender}" if sender.startswith("shadow") else None
-        command = Offer(self.id, sender, body, to, branch, codecs or Codecs())
-        return self.pool.request(self.pool.nodes[0], command).sdp
-
-    def answer(self, offerer: str, answerer: str, body: str) -> str:
-        branch = f"v-{offerer}" if offerer.startswith("shadow") else None
-        return self.pool.request(self.pool.nodes[0], Answer(self.id, offerer, answerer, body, branch)).sdp
-
-    def delete(self, tag: str | None = None) -> str:
-        return self.pool.request(self.pool.nodes[0], Delete(self.id, tag)).warning
-
-    def tags(self) -> set[str]:
-        return set(self.pool.request(self.pool.nodes[0], Query(self.id)).tags)
-
-    def ask(self, command: BlockMedia | UnblockMedia | StopMedia) -> str:
-        return self.pool.request(self.pool.nodes[0], command).warning
-
-    def talk(self, *codecs: str) -> tuple[str, str]:
-        """Connect caller and agent; give the SDPs that the agent and the caller got."""
-        to_agent = self.offer("caller", sdp(CALLER, *(codecs or ("PCMU", "PCMA"))))
-        return to_agent, self.answer("caller", "agent", sdp(AGENT, *(codecs or ("PCMU",))))
-
-    def ring(self, codecs: Codecs = Codecs.adding(ALL), have: tuple[str, ...] = ("PCMU",)) -> str:  # noqa: B008
-        """Offer to a target from a shadow of the caller; give the SDP that the target got."""
-        return self.offer("shadow1", sdp(SINK, *have), codecs=codecs)
-
-    def bridge(self, *answer: str, codecs: Codecs = Codecs.adding(ALL), have: tuple[str, ...] = ("PCMU",)) -> str:  # noqa: B008
-        """Connect caller and target; give the SDP that the caller would get, were it told."""
-        self.answer("shadow1", "leg1", sdp(TARGET, *answer))
-        self.offer("caller", sdp(CALLER, *have), "leg1", codecs)
-        return self.answer("caller", "leg1", sdp(TARGET, *answer))
-
-
-def sound(path: Path, *, seconds: int = 2, width: int = 2) -> str:
-    """Write a silent WAV file."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(width)
-        file.setframerate(8000)
-        file.writeframes(bytes(8000 * width * seconds))
-    return str(path)
-
-
-class MediaPoolContract:
+class MediaPoolContract(SoundContract):
     """Inherit with a fixture `pool`; the tests use its first node."""
 
     @pytest.fixture
@@ -229,29 +164,12 @@ class MediaPoolContract:
         with pytest.raises(CommandRefused, match="SDP"):
             call.offer("caller", "hello")
 
-    def test_media_can_be_blocked_and_unblocked(self, call: Call) -> None:
-        call.talk()
-        assert call.ask(BlockMedia(call.id, "agent")) == ""
-        assert call.ask(UnblockMedia(call.id, "agent")) == ""
+    def test_dtmf_events_can_be_offered_to_a_target_although_the_caller_has_none(self, call: Call) -> None:
+        _, to_caller = call.talk("PCMU")
+        offered = call.ring(codecs := Codecs.adding(("PCMA", "telephone-event")))
+        assert names(offered) == ("PCMU", "PCMA", "telephone-event")
+        assert media(call.bridge("PCMU", "telephone-event", codecs=codecs)) == media(to_caller)
 
-    def test_playing_a_file_tells_its_duration_and_can_be_stopped(self, call: Call, tmp_path: Path) -> None:
-        call.talk()
-        with pytest.raises(CommandRefused, match="Not currently playing"):
-            call.ask(StopMedia(call.id, "caller"))
-        command = PlayMedia(call.id, "caller", sound(tmp_path / "two.wav"), repeat_times=3)
-        assert call.pool.request(call.pool.nodes[0], command).duration == pytest.approx(2.0, abs=0.01)
-        assert call.ask(StopMedia(call.id, "caller")) == ""
-
-    @pytest.mark.parametrize("kind", ["missing", "folder", "garbage", "32 bit"])
-    def test_a_file_that_cannot_be_played_is_an_error(self, call: Call, tmp_path: Path, kind: str) -> None:
-        """rtpengine itself says ok, without a duration, to some of these."""
-        call.talk()
-        path = tmp_path / "a.wav"
-        if kind == "folder":
-            path = tmp_path
-        elif kind == "garbage":
-            path.write_bytes(b"hello")
-        elif kind == "32 bit":
-            sound(path, width=4)
-        with pytest.raises(CommandRefused, match="play"):
-            call.pool.request(call.pool.nodes[0], PlayMedia(call.id, "caller", str(path)))
+    def test_dtmf_events_can_be_offered_with_only_some_codecs(self, call: Call) -> None:
+        call.talk("PCMU")
+        assert names(call.ring(Codecs.only(("PCMA", "telephone-event")))) == ("PCMA", "telephone-event")

@@ -7,6 +7,7 @@ import pytest
 from rtpengine import (
     Answer,
     BadReply,
+    BlockDtmf,
     BlockMedia,
     Codecs,
     Command,
@@ -22,6 +23,7 @@ from rtpengine import (
     Reply,
     SdpReply,
     StopMedia,
+    UnblockDtmf,
     UnblockMedia,
 )
 
@@ -70,6 +72,14 @@ SDP_DEFAULTS = {"flags": ("port-latching",), "replace": ("origin", "session-conn
         (
             UnblockMedia("c1", "leg1"),
             {"command": "unblock media", "call-id": "c1", "from-tag": "leg1", "flags": ("directional",)},
+        ),
+        (
+            BlockDtmf("c1", "leg1"),
+            {"command": "block DTMF", "call-id": "c1", "from-tag": "leg1", "flags": ("directional",)},
+        ),
+        (
+            UnblockDtmf("c1", "leg1"),
+            {"command": "unblock DTMF", "call-id": "c1", "from-tag": "leg1", "flags": ("directional",)},
         ),
     ],
 )
@@ -123,6 +133,13 @@ def test_any_other_result_is_a_bad_reply(result: object) -> None:
 )
 def test_a_reply_is_read(command: Command[Reply], answer: dict[str, object], reply: Reply) -> None:
     assert command.understand("media1", answer) == reply
+
+
+def test_stopping_where_nothing_was_played_is_done_with_a_warning_and_other_errors_are_refusals() -> None:
+    nothing: dict[str, object] = {"result": "error", "error-reason": "Not currently playing media"}
+    assert StopMedia("c1", "leg1").understand("media1", nothing) == Done("Not currently playing media")
+    with pytest.raises(CommandRefused, match="Unknown call-id"):
+        StopMedia("c1", "leg1").understand("media1", {"result": "error", "error-reason": "Unknown call-id"})
 
 
 def test_play_media_that_is_ok_without_a_duration_is_refused() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from rtpengine import (
     Answer,
+    BlockDtmf,
     BlockMedia,
     CommandRefused,
     DeadlineExceeded,
@@ -22,6 +23,7 @@ from rtpengine import (
     Pong,
     Query,
     StopMedia,
+    UnblockDtmf,
     UnblockMedia,
     UnknownNode,
 )
@@ -81,8 +83,13 @@ def test_blocking_shows_at_the_party(fake: FakeRtpengine) -> None:
     talk(fake)
     fake.request("media1", BlockMedia("c1", "agent"))
     assert fake.party("c1", "agent").blocked
+    assert (fake.heard_by("c1", "caller"), fake.heard_by("c1", "agent")) == (set(), {"caller"})
+    fake.request("media1", BlockDtmf("c1", "agent"))
+    assert fake.party("c1", "agent").keys_blocked
     fake.request("media1", UnblockMedia("c1", "agent"))
-    assert not fake.party("c1", "agent").blocked
+    fake.request("media1", UnblockDtmf("c1", "agent"))
+    assert fake.heard_by("c1", "caller") == {"agent"}
+    assert not fake.party("c1", "agent").keys_blocked
 
 
 def test_a_party_that_is_not_there_is_a_lookup_error(fake: FakeRtpengine) -> None:
@@ -115,9 +122,30 @@ def test_what_is_played_shows_at_the_party(fake: FakeRtpengine, tmp_path: Path) 
     talk(fake)
     file = sound(tmp_path / "a.wav")
     fake.request("media1", PlayMedia("c1", "caller", file))
-    assert (fake.party("c1", "caller").played, fake.party("c1", "caller").playing) == ([file], True)
+    assert (fake.party("c1", "caller").played, fake.heard_by("c1", "caller")) == ([file], {file, "agent"})
     fake.request("media1", StopMedia("c1", "caller"))
-    assert not fake.party("c1", "caller").playing
+    assert fake.heard_by("c1", "caller") == {"agent"}
+
+
+def test_a_file_that_cannot_be_played_ends_what_plays(fake: FakeRtpengine, tmp_path: Path) -> None:
+    talk(fake)
+    fake.request("media1", PlayMedia("c1", "caller", sound(tmp_path / "a.wav")))
+    with pytest.raises(CommandRefused):
+        fake.request("media1", PlayMedia("c1", "caller", str(tmp_path / "b.wav")))
+    assert fake.heard_by("c1", "caller") == {"agent"}
+
+
+def test_what_plays_to_a_party_ends_with_whom_it_once_talked_to(fake: FakeRtpengine, tmp_path: Path) -> None:
+    talk(fake)
+    file = sound(tmp_path / "a.wav")
+    fake.request("media1", PlayMedia("c1", "caller", file))
+    fake.request("media1", Offer("c1", "shadow1", sdp(9)))
+    fake.request("media1", Answer("c1", "shadow1", "leg1", sdp(20004)))
+    fake.request("media1", Delete("c1", "shadow1"))
+    assert fake.heard_by("c1", "caller") == {file, "agent"}
+    fake.request("media1", Offer("c1", "caller", sdp(20000), "leg2"))
+    fake.request("media1", Delete("c1", "leg2"))
+    assert file not in fake.heard_by("c1", "caller")
 
 
 def test_lines_of_ice_are_taken_out(fake: FakeRtpengine) -> None:
