@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 SCRIPT = DEPLOY / "kamailio" / "handoff_kemi.py"
 CONFIG = DEPLOY / "kamailio" / "kamailio.cfg"
 DISPATCHER_LIST = "dispatcher.list"
-APOLOGY = "apology.wav"
 RUN_FILES = (
     SETTINGS,
     DISPATCHER_LIST,
-    APOLOGY,
     METRICS,
     REDIS_SOCKET,
     "kamailio_ctl",
@@ -47,6 +45,8 @@ KAMAILIO_LINE = re.compile(r"\s*\d+\(\d+\) (?P<level>[A-Z]+): ")
 OUR_LINE = re.compile(r"<core> \[core/kemi\.c:\d+\]: sr_kemi_core_\w+\(\): ")
 # What its workers repeat without end in the moment between their leader's death and their own.
 ORPHANS_LINE = re.compile(r"receive_fd\(\): EOF on|handle_io\(\): 0 bytes read")
+# A flag that only later versions know, and that changes nothing for this one.
+DIRECTIONAL = "Unknown flag encountered: 'directional'"
 REDIS_CHATTER = re.compile(
     r"oO0OoO0OoO0Oo|just started|Server initialized|Configuration loaded|scheduling shutdown|User requested shutdown"
     r"|Removing the unix socket|Redis is now ready to exit"
@@ -77,10 +77,12 @@ def rtpengine(settings: Settings, address: str) -> Program:
     command += [f"--port-min={ours.port_min}", f"--port-max={ours.port_max}"]
     command += [f"--timeout={timeout}", "--silent-timeout=3600", "--delete-delay=0"]
     command += ["--offer-timeout=330"]  # an agent or a target rings for 300 seconds at most
-    return _program("rtpengine", command)
+    if ours.dtmf_listen is not None:
+        command += [f"--dtmf-log-dest={ours.dtmf_listen}"]
+    return _program("rtpengine", command, pick=lambda line: "" if DIRECTIONAL in line else line)
 
 
-def kamailio(settings: Settings, run_dir: Path, apology: Path | None) -> Program:
+def kamailio(settings: Settings, run_dir: Path) -> Program:
     """Kamailio with handoff's decisions in it; the files that it reads are in the run dir."""
     command = ["kamailio", "-f", str(CONFIG), "-DD", "-E", "-Y", str(run_dir), "-w", str(run_dir)]
     command += ["-x", "fm"]  # Debian's default allocator is the one for debugging, and takes a tenth of the time
@@ -98,7 +100,6 @@ def kamailio(settings: Settings, run_dir: Path, apology: Path | None) -> Program
     environ = DEBIANS_PYTHON | {
         "HANDOFF_SETTINGS": str(run_dir / SETTINGS),
         "HANDOFF_SITE_PACKAGES": sysconfig.get_path("purelib"),
-        "HANDOFF_APOLOGY": str(apology or ""),
         "PROMETHEUS_MULTIPROC_DIR": str(run_dir / METRICS),
     }
     return _program("kamailio", command, environ, KamailioLog(debug=settings.log.level == "debug").pick)
@@ -106,9 +107,18 @@ def kamailio(settings: Settings, run_dir: Path, apology: Path | None) -> Program
 
 def exporter(run_dir: Path) -> Program:
     """Make the exporter, with the settings in the run dir."""
+    return _handoff("exporter", run_dir)
+
+
+def sidecar(run_dir: Path) -> Program:
+    """Make the sidecar, with the settings in the run dir."""
+    return _handoff("sidecar", run_dir)
+
+
+def _handoff(command: str, run_dir: Path) -> Program:
     environ = {"HANDOFF_RUN_DIR": str(run_dir), "HANDOFF_SETTINGS": str(run_dir / SETTINGS)}
     environ["PROMETHEUS_MULTIPROC_DIR"] = str(run_dir / METRICS)
-    return Program("exporter", (sys.executable, "-m", "cli.main", "exporter"), environ)
+    return Program(command, (sys.executable, "-m", "cli.main", command), environ)
 
 
 class KamailioLog:

@@ -17,6 +17,7 @@ from rich.text import Text
 from cli.diagnosis.finding import START, Finding, Status, failed, ok
 from cli.diagnosis.machine import check_descriptors, check_programs
 from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics, judge_pool
+from cli.diagnosis.speech import check_speech
 from cli.diagnosis.stored import check_stored
 from cli.effective import effective_settings, name_missing
 from cli.output import Exit, Failed, OperatorCommand, counted, plain, print_json
@@ -96,6 +97,7 @@ def _all_checks(settings: Settings) -> list[tuple[str, Check]]:
         *((f"rtpengine {name}", partial(check_media_node, name, address)) for name, address in media),
         *((f"sip {listen}", partial(check_listening, listen)) for listen in settings.sip.listen),
         *((f"pool {pool.name}", partial(check_pool, pool)) for pool in settings.pools),
+        ("speech", partial(check_speech, settings)),
         ("metrics", partial(check_metrics, settings)),
     ]
 

@@ -30,7 +30,7 @@ PATIENCE = 1.0
 def effective_settings(config: str | None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the file given, or the settings of the handoff that runs on this machine, or the usual file.
 
-    Where the file names no Redis or rtpengine, those that the running handoff has started are meant. Raises
+    Where the file names no Redis, rtpengine or folder of sounds, those of the running handoff are meant. Raises
     SettingsError, and Failed when there is nothing to read.
     """
     running = running_settings(environ)
@@ -90,6 +90,8 @@ def _completed(settings: Settings, running: Settings) -> Settings:
     data = settings.model_dump(mode="json")
     data["redis"]["url"] = settings.redis.url or running.redis.url
     data["rtpengine"]["nodes"] = settings.rtpengine.nodes or running.rtpengine.nodes
+    data["rtpengine"]["dtmf_listen"] = settings.rtpengine.dtmf_listen or running.rtpengine.dtmf_listen
+    data["speech"]["folder"] = settings.speech.folder or running.speech.folder
     return make_settings(data)
 
 

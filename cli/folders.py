@@ -93,6 +93,19 @@ class Folder:
         os.close(self.descriptor)
 
 
+def find_sounds_problem(folder: Path) -> Problem | None:
+    """Make the folder of sounds if it is missing; say why it cannot be used."""
+    mend = "give a speech.folder that the user of handoff may write to, or leave it out"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return Problem("speech.folder", f"the folder {folder} cannot be made ({error.strerror})", mend)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        owner = "somebody else" if folder.stat().st_uid != os.geteuid() else "this user"
+        return Problem("speech.folder", f"{folder}, which belongs to {owner}, cannot be written to", mend)
+    return None
+
+
 def _read(descriptor: int) -> dict[str, Any]:
     try:
         data = json.loads(os.pread(descriptor, 1000, 0))

@@ -16,6 +16,7 @@ COMMANDS = {
     "log": "Show finished transfers.",
     "doctor": "Check every part and say what to do.",
     "exporter": "Serve the metrics to Prometheus.",
+    "sidecar": "Speak texts and listen for keys beside Kamailio.",
 }
 """Name -> what it does; the command of that name is in the module cli.<name>."""
 

@@ -13,6 +13,8 @@ SETTINGS = "settings.json"
 """The effective settings of the running instance, redis.url and rtpengine.nodes filled in."""
 METRICS = "metrics"
 """The folder of the workers' metrics, see PROMETHEUS_MULTIPROC_DIR."""
+SOUNDS = "sounds"
+"""The folder of sounds within the state dir, see speech.folder."""
 REDIS_SOCKET = "redis.sock"
 """The unix socket of a Redis that handoff started itself."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.daemons import CONFIG, SCRIPT, find_program
+from cli.folders import find_sounds_problem
 from cli.ports import find_port_problem, split_listen
 from routing.problems import Problem
 from routing.store import StoreUnavailable, open_store
@@ -37,6 +38,8 @@ class UnfitError(Exception):
 def find_problems(settings: Settings, run_dir: Path) -> list[Problem]:
     """Look for everything that is missing, taken, forbidden or away."""
     problems = [*_programs(settings), *_path(run_dir), *_ports(settings)]
+    if settings.speech.folder and (problem := find_sounds_problem(Path(settings.speech.folder))):
+        problems.append(problem)
     if settings.redis.url:
         problems += _redis(settings.redis.url)
     if settings.rtpengine.nodes:

@@ -1,4 +1,4 @@
-"""The whole of handoff on one machine: Redis, rtpengine, Kamailio and the exporter, started, watched and stopped.
+"""The whole of handoff on one machine: Redis, rtpengine, Kamailio, sidecar and exporter, started, watched, stopped.
 
 with Stack(settings, run_dir, state_dir) as stack:   # started, and ready
     stack.processes["kamailio"]                      # its process id
@@ -7,24 +7,23 @@ with Stack(settings, run_dir, state_dir) as stack:   # started, and ready
 
 from __future__ import annotations
 
-import subprocess
 import time
-from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cli import daemons
 from cli.folders import Folder, FolderError
-from cli.paths import METRICS, REDIS_SOCKET, SETTINGS
+from cli.paths import METRICS, REDIS_SOCKET, SETTINGS, SOUNDS
 from cli.ports import free_port, split_listen
 from cli.preflight import UnfitError, find_problems, silent_nodes
 from cli.probes import http_answers, node_beats, redis_answers, rtpengine_answers, sip_answers
+from cli.speech.standard import is_ready
 from cli.supervisor import Daemon
 from routing.pools import dispatcher_list
 from routing.settings import make_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from cli.supervisor import Program
     from routing.settings import Settings
@@ -34,7 +33,6 @@ START_SECONDS = 60.0
 PROBE_PAUSE = 0.05
 DEATHS, WITHIN = 5, 10.0
 """A daemon that dies so often within so many seconds at start is given up."""
-SPEAK_SECONDS = 10.0
 SHOWN_LINES = 15
 
 
@@ -160,6 +158,7 @@ class Stack:
             ("sip", ", ".join(listen.replace(":", " ", 1) for listen in self.settings.sip.listen)),
             ("rtpengine", nodes + (ours if self._own_rtpengine else "")),
             ("redis", redis),
+            ("sounds", str(self.settings.speech.folder)),
             ("metrics", f"http://{self.settings.metrics.listen}/metrics"),
             ("run dir", str(run_dir)),
         ]
@@ -171,7 +170,7 @@ class Stack:
 
     def _take_folders(self) -> None:
         wanted = {"run": (self.run_dir, "--run-dir")}
-        if self._own_redis:
+        if self._own_redis or self.settings.speech.folder is None:
             wanted["state"] = (self.state_dir, "--state-dir")
         problems, taken = [], False
         for key, (path, option) in wanted.items():
@@ -200,6 +199,11 @@ class Stack:
         if self._own_rtpengine:
             # By the name of the node: in a cluster no other node may take this rtpengine for its own.
             data["rtpengine"]["nodes"] = {self.settings.node.id: f"127.0.0.1:{free_port()}"}
+            data["rtpengine"]["dtmf_listen"] = data["rtpengine"]["dtmf_listen"] or f"127.0.0.1:{free_port()}"
+        if data["speech"]["folder"] is None:
+            sounds = self.state_dir / SOUNDS
+            sounds.mkdir(exist_ok=True)
+            data["speech"]["folder"] = str(sounds)
         self.settings = make_settings(data)
         (run.path / METRICS).mkdir()
         (run.path / daemons.DISPATCHER_LIST).write_text(dispatcher_list(self.settings))
@@ -211,13 +215,13 @@ class Stack:
             self._add(daemons.redis(self.run_dir, self.state_dir))
         if self._own_rtpengine:
             self._add(daemons.rtpengine(self.settings, self._ng_address))
-        apology = self._speak_apology()
         for name in list(self._daemons):
             self.wait_for(name)
-        self._add(daemons.kamailio(self.settings, self.run_dir, apology))
-        self.wait_for("kamailio")
-        if find_spec("cli.exporter"):
-            self._add(daemons.exporter(self.run_dir))
+        self._add(daemons.kamailio(self.settings, self.run_dir))
+        self._add(daemons.sidecar(self.run_dir))
+        for name in ("kamailio", "sidecar"):
+            self.wait_for(name)
+        self._add(daemons.exporter(self.run_dir))
 
     def _add(self, program: Program) -> None:
         inherited = [folder.descriptor for folder in self._folders.values()]
@@ -233,19 +237,9 @@ class Stack:
             return redis_answers(settings.redis.url or "")
         if name == "rtpengine":
             return rtpengine_answers(self._ng_address)
+        if name == "sidecar":
+            return is_ready(Path(settings.speech.folder or ""), pid)
         if name == "exporter":
             return http_answers(settings.metrics.listen)
         # Whoever stops it while it still starts its processes may leave some of them behind for a minute.
         return sip_answers(settings.sip.listen) and node_beats(settings.redis.url or "", settings.node.id, pid)
-
-    def _speak_apology(self) -> Path | None:
-        """Make the sound file of the apology; without it a caller whom nobody can take hears nothing."""
-        path = self.run_dir / daemons.APOLOGY
-        command = [daemons.find_program("espeak-ng") or "espeak-ng", "-b", "1", "--stdin", "-w", str(path)]
-        try:
-            text = self.settings.transfer.apology.encode()
-            subprocess.run(command, input=text, capture_output=True, check=True, timeout=SPEAK_SECONDS)
-        except (OSError, subprocess.SubprocessError) as error:
-            self._say("handoff", f"warning: the apology will not be heard, espeak-ng cannot speak it ({error})")
-            return None
-        return path

@@ -109,7 +109,7 @@ class Console:
     "--state-dir",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="For the data of its own Redis; default: HANDOFF_STATE_DIR, ~/.local/state/handoff or /var/lib/handoff.",
+    help="For sounds and its own Redis's data; default: HANDOFF_STATE_DIR, ~/.local/state/handoff or /var/lib/handoff.",
 )
 def up(config: Path | None, run_dir: Path | None, state_dir: Path | None) -> None:
     """Run the whole stack in the foreground; Ctrl-C or SIGTERM ends it.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what handoff needs on Debian 12 or 13: Debian packages, and a virtual environment in .venv.
+# Installs what handoff needs on Debian 12 or 13: Debian packages, a virtual environment in .venv, and in that the sounds
+# that are played where the speech engine fails.
 #
 #   deploy/install.sh            everything, the tools for tests, demo and measurements included (--dev)
 #   deploy/install.sh --runtime  only what `handoff up` needs
@@ -12,10 +13,10 @@ set -euo pipefail
 runtime_packages=(
   kamailio kamailio-python3-modules kamailio-extra-modules kamailio-tls-modules
   kamailio-utils-modules kamailio-json-modules kamailio-redis-modules
-  rtpengine-daemon redis-server espeak-ng python3-venv
+  rtpengine-daemon redis-server espeak-ng ffmpeg python3-venv
 )
 # prometheus for its promtool, baresip and SIPp as phones, the rest to look at what they sent.
-dev_packages=(sip-tester baresip-core prometheus tshark tcpdump ffmpeg curl procps iproute2 shellcheck)
+dev_packages=(sip-tester baresip-core prometheus tshark tcpdump curl procps iproute2 shellcheck)
 services=(kamailio rtpengine-daemon redis-server prometheus)
 
 policy=/usr/sbin/policy-rc.d
@@ -138,6 +139,19 @@ venv_is_current() {
   [[ ${lines[0]} == "$made_for" && (${lines[1]} == dev || ${lines[1]} == "$extras") ]]
 }
 
+# Makes the sounds that are missing; where cli.speech.standard looks for them, see INSTALLED there.
+ensure_sounds() {
+  local folder=$root/.venv/share/handoff/sounds name
+  for name in music message prompt goodbye caller_gone apology; do
+    if [[ ! -s $folder/$name.wav ]]; then
+      say "making the standard sounds"
+      (cd "$root" && quietly .venv/bin/python -m cli.speech.standard "$folder") ||
+        die "the standard sounds could not be made; the reason is above."
+      return
+    fi
+  done
+}
+
 script=$(readlink -f "${BASH_SOURCE[0]}")
 root=$(dirname "$(dirname "$script")")
 case ${1:---dev} in
@@ -148,10 +162,12 @@ case ${1:---dev} in
   --runtime)
     ensure_packages "${runtime_packages[@]}"
     ensure_venv runtime
+    ensure_sounds
     ;;
   --dev)
     ensure_packages "${runtime_packages[@]}" "${dev_packages[@]}"
     ensure_venv dev
+    ensure_sounds
     ;;
   *) die "usage: deploy/install.sh [--runtime | --dev]" ;;
 esac

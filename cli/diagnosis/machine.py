@@ -36,11 +36,6 @@ def check_programs(settings: Settings | None) -> list[Finding]:
         found.append(check_version("rtpengine", ("rtpengine", "--version"), r"ersion: (\d+)\.(\d+)", (10, 5)))
     if own_redis:
         found.append(check_version("redis-server", ("redis-server", "--version"), r"v=(\d+)\.(\d+)", (6, 2)))
-    if find_program("espeak-ng"):
-        found.append(ok("espeak-ng", "it is there"))
-    else:
-        what = "it is not installed: callers whom nobody can take hear no apology"
-        found.append(warning("espeak-ng", what, INSTALL))
     return found
 
 

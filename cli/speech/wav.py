@@ -1,0 +1,66 @@
+"""Sound files as rtpengine plays them for sure: WAV with 16-bit samples, one channel."""
+
+from __future__ import annotations
+
+import subprocess
+import wave
+from typing import TYPE_CHECKING
+
+from cli.daemons import find_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RATE = 16000
+"""Samples per second of what is made here: what wideband phones can hear."""
+SLOWEST, FASTEST = 8000, 48000
+FFMPEG_SECONDS = 60.0
+
+
+class BadSound(Exception):
+    """A file cannot be made into a sound that is played; `text` says why, and `mend` what to do."""
+
+    def __init__(self, text: str, mend: str) -> None:
+        super().__init__(f"{text}; {mend}")
+        self.text = text
+        self.mend = mend
+
+
+def duration(path: Path) -> float:
+    """Measure a WAV file that can be played as it is, in seconds; 0 for any other file."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            fits = file.getsampwidth() == 2 and file.getnchannels() == 1 and SLOWEST <= file.getframerate() <= FASTEST
+            # A header may tell more than there is: one that was made for a pipe does.
+            whole = file.getnframes() * 2 <= path.stat().st_size
+            return file.getnframes() / file.getframerate() if fits and whole else 0.0
+    except (OSError, EOFError, wave.Error):
+        return 0.0
+
+
+def transcode(source: Path, into: Path, longest: float) -> None:
+    """Make a WAV file of anything that ffmpeg reads; raises BadSound, also for more than `longest` seconds."""
+    ffmpeg = find_program("ffmpeg")
+    if ffmpeg is None:
+        raise BadSound("ffmpeg, which reads such files, is not installed", "run deploy/install.sh")
+    # Playlists are sound files too: they may name local files only, and "file:" keeps - and : from meaning anything.
+    command = [ffmpeg, "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file", "-i", f"file:{source}"]
+    command += ["-map", "0:a:0", "-ac", "1", "-ar", str(RATE), "-c:a", "pcm_s16le", "-bitexact"]
+    command += ["-t", f"{longest + 1:g}", "-f", "wav", f"file:{into}"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=FFMPEG_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise BadSound(f"ffmpeg was not done with it in {FFMPEG_SECONDS:g} s", "give a shorter file") from None
+    except OSError as error:
+        raise BadSound(f"ffmpeg cannot be run ({error.strerror})", "run deploy/install.sh") from error
+    if done.returncode or not into.exists():
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        why = said[-1].replace(str(source), source.name)[:200] if said else f"status {done.returncode}"
+        raise BadSound(f"it is no sound that ffmpeg can read ({why})", "give a WAV, FLAC, Ogg or MP3 file")
+    seconds = duration(into)
+    if not seconds:
+        raise BadSound("there is no sound in it", "give a file in which something is heard")
+    if seconds > longest:
+        raise BadSound(f"it lasts longer than {longest:g} s", "give a shorter file")
