@@ -10,11 +10,13 @@ import click
 
 from cli.effective import connect, effective_settings
 from cli.follow import OutcomeMissing, Watcher, follow_transfer
+from cli.given_texts import read_details, read_text
 from cli.lookup import LOG_SEARCHED, find_call, seek_call, seek_ended
 from cli.output import Commands, Exit, Failed, plain, print_fields, print_json, print_table
 from cli.views import (
     CALL_COLUMNS,
     HISTORY_COLUMNS,
+    MEANINGS,
     call_data,
     call_fields,
     call_row,
@@ -85,19 +87,38 @@ def show_call(config: str | None, as_json: bool, prefix: str) -> None:
 @calls.command("transfer")
 @click.argument("prefix", metavar="CALL")
 @click.argument("target", metavar="TARGET_OR_URI")
+@click.option("--mode", metavar="MODE", help="blind, message or summary; default: as the target says.")
+@click.option("--message", metavar="TEXT", help="What the person hears in the mode message; - reads it from stdin.")
+@click.option("--summary", metavar="TEXT", help="What the person learns in the mode summary; - reads it from stdin.")
 @click.option("--wait", is_flag=True, help="Follow it until its outcome, and exit with 0 only if that is connected.")
-def transfer_call(config: str | None, as_json: bool, prefix: str, target: str, wait: bool) -> None:
+def transfer_call(config: str | None, as_json: bool, prefix: str, target: str, wait: bool, **given: str | None) -> None:
     """Hand a call over to a target, or to a SIP URI that the policy allows."""
     check_text(target, "the target")
+    details = read_details(given)
     with connect(effective_settings(config)) as store:
         call = find_call(store, prefix)
-        answer = _command(store, call, "transfer", target=target)
+        answer = _command(store, call, "transfer", target=target, **details)
         if not as_json:
             click.echo(plain(f"transfer {answer.get('transfer')} to {answer.get('target')} begun"))
         elif not wait:
             print_json({"call": call.id, "transfer": answer.get("transfer"), "target": answer.get("target")})
         if wait:
             _await_outcome(store, call.id, str(answer.get("transfer")), as_json=as_json)
+
+
+@calls.command("summary")
+@click.argument("prefix", metavar="CALL")
+@click.argument("text", metavar="TEXT")
+def give_summary(config: str | None, as_json: bool, prefix: str, text: str) -> None:
+    """Give the summary for the transfer of a call that is under way; - reads it from stdin.
+
+    The transfer must be in the mode summary, and nobody may have answered yet; it takes the place of an earlier one.
+    """
+    words = read_text(text, "the summary")
+    with connect(effective_settings(config)) as store:
+        call = find_call(store, prefix)
+        _command(store, call, "summary", text=words)
+    print_json({"call": call.id, "summary": words}) if as_json else click.echo(f"summary of {call.id} given")
 
 
 @calls.command("cancel")
@@ -165,7 +186,7 @@ def _silence(store: Store, node: str) -> str:
 def _await_outcome(store: Store, call_id: str, transfer_id: str, *, as_json: bool) -> None:
     def report(call: Call) -> None:
         if not as_json:
-            click.echo(plain(f"{call.state} {transfer_text(call)}"))
+            click.echo(plain(f"{call.state} {transfer_text(call)}: {MEANINGS[call.state]}"))
 
     try:
         transfer = follow_transfer(store, call_id, transfer_id, report)

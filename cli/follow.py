@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.output import plain, time_of_day
+from cli.views import MEANINGS
 from routing.records import Call, State
 from routing.store import CallUnknown
 
@@ -21,6 +22,8 @@ EVERY = 0.2
 """Seconds between two looks at a transfer."""
 SPARE = 30.0
 """Seconds beyond all its ring timeouts after which nobody seems to look after a transfer any more."""
+HEARD = 420.0
+"""Seconds that a party may hear something in one state: the longest sound that is taken, and the pauses around it."""
 LATE = 3.0
 """Seconds that the outcome of a call that has ended may take to be in the call log."""
 LOGGED_AT_ONCE = 1000
@@ -31,27 +34,41 @@ class OutcomeMissing(Exception):
 
 
 def follow_transfer(store: Store, call_id: str, transfer_id: str, report: Callable[[Call], None]) -> Transfer:
-    """Wait until a transfer has its outcome; `report` gets the call each time its state has changed.
+    """Wait until a transfer, or the fallback that is tried in its place, has its outcome.
 
-    Raises OutcomeMissing when the call ended without one, or when it takes longer than it can.
+    `report` gets the call each time its state has changed. Raises OutcomeMissing when the call ended without an
+    outcome, or when it takes longer than it can.
     """
     state: State | None = None
     until = time.monotonic() + LATE
     while time.monotonic() < until:
         call = _peek(store, call_id)
         under_way = call.transfer if call else None
-        if under_way is None or under_way.id != transfer_id:
+        if call is None or under_way is None or under_way.id != transfer_id:
             if done := _finished(store, call, transfer_id):
-                return done
-        elif call and call.state is not state:
-            if state is None:
-                until = time.monotonic() + under_way.ring_timeout * len(under_way.endpoints) + SPARE
+                following = done.fallback
+                if following is None or not _known(store, call, following.id):
+                    return done
+                transfer_id, state = following.id, None
+                continue
+        elif call.state is not state:
+            until = time.monotonic() + _longest(under_way)
             state = call.state
             report(call)
         time.sleep(EVERY)
     raise OutcomeMissing(
         f"transfer {transfer_id} has no outcome: see `handoff calls show {call_id}` and the node's log"
     )
+
+
+def _longest(transfer: Transfer) -> float:
+    """Say for how many seconds it may stay in one state."""
+    return transfer.ring_timeout * len(transfer.endpoints) + (HEARD if transfer.mutes else 0.0) + SPARE
+
+
+def _known(store: Store, call: Call | None, transfer_id: str) -> bool:
+    under_way = call.transfer.id if call and call.transfer else None
+    return under_way == transfer_id or _finished(store, call, transfer_id) is not None
 
 
 def _peek(store: Store, call_id: str) -> Call | None:
@@ -94,7 +111,8 @@ class Change:
         if self.event == "ended":
             return "ended"
         target = f" (to {self.target})" if self.target else ""
-        return f"{self.was} -> {self.state}{target}" if self.was else f"{self.state}{target}"
+        meaning = f": {MEANINGS[self.state]}" if self.state else ""
+        return f"{self.was} -> {self.state}{target}{meaning}" if self.was else f"{self.state}{target}{meaning}"
 
 
 class Watcher:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cli.output import local_time, seconds, time_of_day
-from routing.records import Party
+from routing.records import Party, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 
 CALL_COLUMNS = ("CALL", "STATE", "AGE", "CALLER", "POOL", "NODE", "TRANSFER")
 HISTORY_COLUMNS = ("REQUESTED", "TARGET", "MODE", "BY", "OUTCOME", "STATUS", "TOOK")
+
+MEANINGS = {
+    State.TALKING: "caller and agent talk",
+    State.ANNOUNCING: "the caller hears that the call is handed over",
+    State.CALLING: "the target is called",
+    State.RINGING: "it rings at the target",
+    State.BRIEFING: "the person who answered is told what the call is about",
+    State.ACCEPTING: "the person is asked for the key that takes the call",
+    State.DECLINING: "the person did not take the call and hears goodbye",
+    State.BRIDGING: "caller and person are being joined",
+    State.LEAVING: "caller and person talk, the agent is let go",
+    State.CONNECTED: "caller and person talk",
+    State.APOLOGISING: "the transfer has failed, and the caller hears an apology",
+    State.PARTING: "the caller has hung up, and the person is told so",
+    State.ENDED: "the call is over",
+}
+"""What each state means, in plain words."""
 
 
 def call_data(call: Call) -> dict[str, Any]:
@@ -63,12 +80,13 @@ def call_fields(call: Call) -> list[tuple[str, str]]:
     parties = [(party.value, _party_text(party, call.dialog(party))) for party in Party]
     return [
         ("call", call.id),
-        ("state", call.state),
+        ("state", f"{call.state} ({MEANINGS[call.state]})"),
         ("since", f"{local_time(call.created_at)} ({seconds(max(0.0, time.time() - call.created_at))})"),
         ("node", f"{call.node}, media at {call.media_node}"),
         ("pool", call.pool),
         *parties,
         ("transfer", transfer_text(call) if call.transfer else ""),
+        ("summary", call.transfer.summary if call.transfer else ""),
     ]
 
 

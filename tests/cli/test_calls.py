@@ -10,9 +10,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from cli import calls as calls_module
-from routing.outcomes import Outcome
+from cli.main import handoff
+from routing.outcomes import Mode, Outcome
 from routing.records import Call, State, Transfer
 from tests.cli.handed_over import ID, OTHER, done, under_way
 from tests.cli.operator import Node, Operator
@@ -137,6 +139,79 @@ def test_a_transfer_is_begun_by_the_node_that_has_the_call(operator: Operator, r
     assert node.commands[0]["id"] != node.commands[1]["id"]
 
 
+def test_mode_message_and_summary_go_to_the_node_as_far_as_they_are_given(
+    operator: Operator, redis: RedisServer
+) -> None:
+    keep(operator, a_call(ID))
+    with Node(redis, lambda _: BEGUN) as node:
+        operator.reads("calls", "transfer", ID, "support", "--mode", "message", "--message", "A caller\nwaits")
+        result = operator.types("calls", "transfer", ID, "support", "--summary", "-", stdin="Zürich,\r\nurgent\n")
+    assert result.exit_code == 0
+    given = [{name: command.get(name) for name in ("mode", "message", "summary")} for command in node.commands]
+    assert given == [
+        {"mode": "message", "message": "A caller waits", "summary": None},
+        {"mode": None, "message": None, "summary": "Zürich, urgent"},
+    ]
+
+
+def test_a_summary_is_given_to_the_node_while_it_rings(operator: Operator, redis: RedisServer) -> None:
+    keep(operator, under_way())
+    with Node(redis, lambda _: {"ok": True}) as node:
+        output = operator.types("calls", "summary", "0123", "It is urgent").output
+        result = operator.types("calls", "summary", ID, "-", "--json", stdin="Two\nlines")
+    assert output == f"summary of {ID} given\n"
+    assert json.loads(result.stdout) == {"call": ID, "summary": "Two lines"}
+    given = [(command["kind"], command["call"], command["text"]) for command in node.commands]
+    assert given == [("summary", ID, "It is urgent"), ("summary", ID, "Two lines")]
+
+
+BAD = {
+    "a mode": (("transfer", ID, "support", "--mode", "sumary"), "'sumary' is not a mode; did you mean summary?"),
+    "a message too long": (("transfer", ID, "support", "--message", "x" * 1001), "the message has 1001 characters"),
+    "no message": (("transfer", ID, "support", "--message", " "), "the message is empty"),
+    "a control character": (("summary", ID, "a\x1bb"), "the summary has the control character U+001B"),
+    "an empty summary": (("summary", ID, ""), "the summary is empty"),
+    "a message that nobody hears": (
+        ("transfer", ID, "support", "--mode", "blind", "--message", "A call."),
+        "--message has no effect in the mode blind",
+    ),
+    "a summary that nobody hears": (
+        ("transfer", ID, "support", "--mode", "message", "--summary", "A call."),
+        "--summary has no effect in the mode message",
+    ),
+    "stdin twice": (
+        ("transfer", ID, "support", "--message", "-", "--summary", "-"),
+        "only one text can be read from stdin",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_texts_that_cannot_be_used_are_refused_before_anything_is_sent(operator: Operator, kind: str) -> None:
+    words, sentence = BAD[kind]
+    keep(operator, a_call(ID))
+    assert sentence in operator.fails(2, "calls", *words)
+    with operator.store() as store:
+        assert store.take_commands("node1") == []
+
+
+def test_what_is_no_utf_8_at_stdin_is_refused(operator: Operator) -> None:
+    result = CliRunner().invoke(handoff, ["calls", "summary", ID, "-"], input=b"a\xff")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: the summary is not UTF-8 at byte 2; write it as UTF-8 text\n",
+    )
+    del operator
+
+
+def test_a_briefing_is_shown_in_plain_words_with_the_summary(operator: Operator) -> None:
+    keep(operator, under_way(State.BRIEFING, mode=Mode.SUMMARY, summary="It is urgent"))
+    text = operator.types("calls", "show", ID).stdout
+    assert "briefing (the person who answered is told what the call is about)" in text
+    assert "summary   It is urgent" in text
+    assert operator.reads("calls", "show", ID)["state"] == "briefing"
+
+
 def test_a_refusal_of_the_node_is_told_in_its_words(operator: Operator, redis: RedisServer) -> None:
     keep(operator, a_call(ID))
     with Node(redis, lambda _: {"ok": False, "text": "there is no target suport"}):
@@ -223,7 +298,7 @@ def test_watching_writes_an_object_a_line_survives_a_restart_of_redis_and_ends_w
     assert (rest, errors, watch.returncode) == ("", "", 0)
 
 
-WORDS = [("list",), ("show", ID), ("transfer", ID, "support"), ("cancel", ID), ("watch",)]
+WORDS = [("list",), ("show", ID), ("transfer", ID, "support"), ("cancel", ID), ("summary", ID, "x"), ("watch",)]
 
 
 @pytest.mark.parametrize("words", WORDS)

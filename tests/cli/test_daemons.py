@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.daemons import KamailioLog, exporter, kamailio, redis, rtpengine
+from cli.daemons import KamailioLog, exporter, kamailio, redis, rtpengine, sidecar
 from routing.settings import make_settings
 
 RUN = Path("/run/handoff")
@@ -21,24 +21,23 @@ def settings(**changes: Any) -> Any:
 
 def test_kamailio_gets_its_places_workers_and_log_level() -> None:
     sip = {"listen": ["udp:127.0.0.1:5070", "tcp:127.0.0.1:5070"]}
-    program = kamailio(settings(sip=sip, node={"workers": 3}, log={"level": "warning"}), RUN, None)
+    program = kamailio(settings(sip=sip, node={"workers": 3}, log={"level": "warning"}), RUN)
     command = " ".join(program.command)
     assert " -n 3 -l udp:127.0.0.1:5070 -l tcp:127.0.0.1:5070 " in command
     assert " -A LOG_LEVEL=0" in command
     assert ' -A DISPATCHER_LIST="/run/handoff/dispatcher.list" ' in command
     assert program.environ["HANDOFF_SETTINGS"] == "/run/handoff/settings.json"
-    assert program.environ["HANDOFF_APOLOGY"] == ""
 
 
 def test_kamailio_finds_debians_python_whatever_the_path_of_the_user() -> None:
-    environ = kamailio(settings(), RUN, None).environ
+    environ = kamailio(settings(), RUN).environ
     assert environ["PATH"].startswith("/usr/sbin:/usr/bin")
     assert environ["PYTHONHOME"] == environ["PYTHONPATH"] == ""
 
 
 def test_kamailio_tells_others_the_address_that_is_advertised() -> None:
     sip = {"listen": ["udp:127.0.0.1:5070"], "advertise": "203.0.113.5:5060"}
-    assert "udp:127.0.0.1:5070/203.0.113.5:5060" in kamailio(settings(sip=sip), RUN, None).command
+    assert "udp:127.0.0.1:5070/203.0.113.5:5060" in kamailio(settings(sip=sip), RUN).command
 
 
 def test_rtpengine_gets_its_ports_and_timeouts() -> None:
@@ -46,6 +45,12 @@ def test_rtpengine_gets_its_ports_and_timeouts() -> None:
     command = rtpengine(settings(rtpengine=ours, media={"timeout": 45}), "127.0.0.1:2223").command
     expected = {"--interface=127.0.0.1!203.0.113.5", "--port-min=30000", "--port-max=30999", "--timeout=45"}
     assert expected | {"--listen-ng=127.0.0.1:2223", "--table=-1"} <= set(command)
+    assert not any("dtmf" in word for word in command)
+
+
+def test_rtpengine_is_told_where_to_log_keys() -> None:
+    command = rtpengine(settings(rtpengine={"dtmf_listen": "127.0.0.1:2224"}), "127.0.0.1:2223").command
+    assert "--dtmf-log-dest=127.0.0.1:2224" in command
 
 
 def test_redis_keeps_its_file_in_the_state_dir_and_its_socket_in_the_run_dir() -> None:
@@ -70,8 +75,9 @@ def test_redis_needs_one_short_line_for_overcommit(text: str) -> None:
     assert shown.startswith("vm.overcommit_memory is 0; ")
 
 
-def test_the_exporter_is_told_where_the_settings_and_the_metrics_are() -> None:
-    environ = exporter(RUN).environ
+@pytest.mark.parametrize("make", [exporter, sidecar])
+def test_exporter_and_sidecar_are_told_where_the_settings_and_the_metrics_are(make: Any) -> None:
+    environ = make(RUN).environ
     assert environ["HANDOFF_SETTINGS"] == "/run/handoff/settings.json"
     assert environ["PROMETHEUS_MULTIPROC_DIR"] == "/run/handoff/metrics"
 

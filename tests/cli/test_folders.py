@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.folders import LOCK, Folder, FolderError, state_dir
+from cli.folders import LOCK, Folder, FolderError, find_sounds_problem, state_dir
 
 
 def test_a_missing_folder_is_made_for_its_owner_alone_and_removed(tmp_path: Path) -> None:
@@ -108,3 +108,26 @@ def test_the_usual_state_dir_depends_on_the_user(
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: uid)
     assert state_dir(environ) == expected
+
+
+def test_a_missing_folder_of_sounds_is_made(tmp_path: Path) -> None:
+    assert find_sounds_problem(tmp_path / "srv" / "sounds") is None
+    assert (tmp_path / "srv" / "sounds").is_dir()
+
+
+def test_a_folder_of_sounds_that_cannot_be_made_or_written_to_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    problem = find_sounds_problem(tmp_path / "file" / "sounds")
+    assert problem is not None
+    assert problem.where == "speech.folder"
+    assert "cannot be made (Not a directory)" in problem.what
+    monkeypatch.setattr("os.access", lambda *_: False)
+    own = find_sounds_problem(tmp_path)
+    assert own is not None
+    assert own.what == f"{tmp_path}, which belongs to this user, cannot be written to"
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+    foreign = find_sounds_problem(tmp_path)
+    assert foreign is not None
+    assert "which belongs to somebody else" in foreign.what

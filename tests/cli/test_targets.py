@@ -78,7 +78,6 @@ BAD = {
     "a URI": (("add", "support", "support"), "'support' is not a SIP URI"),
     "a line break in a URI": (("add", "support", "sip:a@b\r\nX: y"), "control character U+000D"),
     "a mode": (("add", "support", URI, "--mode", "blnd"), "did you mean blind?"),
-    "a mode to come": (("add", "support", URI, "--mode", "summary"), "not yet available"),
     "a ring timeout": (("add", "support", URI, "--ring-timeout", "0"), "greater than or equal to 1"),
     "a ring timeout that is no number": (("add", "support", URI, "--ring-timeout", "soon"), "'soon' is not a valid"),
     "a ring timeout without end": (("add", "support", URI, "--ring-timeout", "inf"), "ring_timeout"),
@@ -246,7 +245,7 @@ def test_a_redis_url_with_an_unknown_option_is_told_without_a_traceback(operator
 def test_every_command_documents_its_exit_codes_and_json(operator: Operator) -> None:
     groups = {
         "targets": ("add", "list", "show", "set", "remove", "import", "export"),
-        "calls": ("list", "show", "transfer", "cancel", "watch"),
+        "calls": ("list", "show", "transfer", "summary", "cancel", "watch"),
         "doctor": ("",),
         "exporter": ("",),
     }

@@ -1,0 +1,133 @@
+"""The options that say what a target is like, and how they become its fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.output import Exit, Failed, OperatorCommand
+from routing.targets import SOUNDS, Target
+from routing.texts import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+CALL, PERSON, CALLER, KEY = (
+    "How it is called",
+    "What the person hears and sees",
+    "What the caller hears",
+    "Taking the call by key",
+)
+
+
+class GroupedOption(click.Option):
+    """An option that stands under a heading of its own in the help."""
+
+    def __init__(self, *args: Any, group: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+class TargetCommand(OperatorCommand):
+    """A command whose help shows its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, those without a heading last."""
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in (CALL, PERSON, CALLER, KEY, "Options")}
+        for parameter in self.get_params(ctx):
+            title = parameter.group if isinstance(parameter, GroupedOption) else "Options"
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                sections[title].append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _option(group: str, name: str, help_text: str, metavar: str | None = None, **more: Any) -> Decorator:
+    names = (name, more.pop("field")) if "field" in more else (name,)
+    return click.option(*names, cls=GroupedOption, group=group, help=help_text, metavar=metavar, **more)
+
+
+def _file(group: str, name: str) -> Decorator:
+    text = f"Sound file in the place of --{name}; it is converted and copied."
+    return _option(group, f"--{name}-file", text, "FILE", type=click.Path(path_type=Path))
+
+
+_OPTIONS = (
+    _option(CALL, "--ring-timeout", "Seconds that each endpoint may ring (1 to 300).", "S", type=float),
+    _option(CALL, "--caller-id", "Whose identity it sees: caller, agent, or a SIP URI.", "ID"),
+    _option(CALL, "--codec", "PCMU, PCMA, G722 or opus; best first.", "NAME", field="codecs", multiple=True),
+    _option(CALL, "--header", "X-... or User-to-User header to add.", "'X-A: b'", field="headers", multiple=True),
+    _option(CALL, "--fallback", "Target that is tried when this one has failed.", "NAME"),
+    _option(PERSON, "--mode", "blind: the caller at once; message, or summary: that first.", "MODE"),
+    _option(PERSON, "--message", "What is said in the mode message, or where there is no summary.", "TEXT"),
+    _file(PERSON, "message"),
+    _option(PERSON, "--pause-before", "Seconds of silence before it (0 to 60).", "S", type=float),
+    _option(PERSON, "--pause-after", "Seconds of silence after it (0 to 60).", "S", type=float),
+    _option(
+        PERSON, "--deliver", "How a summary gets there: speech, header, uui, body or message.", "WAY", multiple=True
+    ),
+    _option(PERSON, "--language", "Language of all texts of this target.", "NAME"),
+    _option(PERSON, "--voice", "Voice of all texts of this target.", "NAME"),
+    _option(CALLER, "--hold", "music, or agent: the two talk until the person answers.", "WHAT"),
+    _option(CALLER, "--announce", "What is said before the target is called.", "TEXT"),
+    _file(CALLER, "announce"),
+    _option(CALLER, "--apology", "What is said when the transfer has failed.", "TEXT"),
+    _file(CALLER, "apology"),
+    _option(KEY, "--accept", "Key that the person must press: 0 to 9, * or #, A to D.", "KEY"),
+    _option(KEY, "--accept-prompt", "What asks for it; {key} stands for the key.", "TEXT"),
+    _option(KEY, "--accept-rounds", "How often it is asked for (1 to 5).", "N", type=int),
+    _option(KEY, "--accept-timeout", "Seconds that it is waited for each time (1 to 60).", "S", type=float),
+)
+_NEVER_CLEARED = {"name", "endpoints", "mode", "ring_timeout", "caller_id", *(f"{name}_file" for name in SOUNDS)}
+CLEARABLE = [name.replace("_", "-") for name in Target.model_fields if name not in _NEVER_CLEARED]
+"""What `--clear` can take back."""
+
+
+endpoint_option = _option(
+    CALL, "--endpoint", "SIP URI to call; these replace the old.", "URI", field="endpoints", multiple=True
+)
+
+
+def target_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say what a target is like."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Keep the options that were given, as fields of a target; a text takes the place of a file, and the reverse."""
+    fields = {name: value for name, value in options.items() if value is not None and value != ()}
+    if "headers" in fields:
+        fields["headers"] = _headers(fields["headers"])
+    for text, file in ((name, f"{name}_file") for name in SOUNDS):
+        if file in fields:
+            fields[file] = str(fields[file].absolute())
+            fields.setdefault(text, None)
+        elif text in fields:
+            fields[file] = None
+    return fields
+
+
+def cleared(names: Iterable[str]) -> dict[str, Any]:
+    """Give the fields that go back to what they are where nothing is said."""
+    fields = [name.replace("-", "_") for name in names]
+    fields += [f"{name}_file" for name in fields if name in SOUNDS]
+    return {name: Target.model_fields[name].default for name in fields}
+
+
+def _headers(lines: Iterable[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise Failed(f"--header {shown(line)} is not a header: write it as 'X-Name: value'", Exit.USAGE)
+        if name.strip() in headers:
+            raise Failed(f"--header {shown(name)} is given twice: keep one of them", Exit.USAGE)
+        headers[name.strip()] = value.strip(" ")
+    return headers
