@@ -7,6 +7,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cli.daemons import DEBIANS_PYTHON
+from cli.speech.standard import is_ready
 from routing.pools import dispatcher_list
 from routing.settings import Settings, make_settings
 from routing.store import StoreError, open_store
@@ -41,6 +43,7 @@ class System:
     `agents` are the URIs of the one pool; `changes` are laid over the settings, section by section. There are as many
     rtpengines as `media_nodes` says. With `beside`, it is one more node: a Kamailio with the Redis and the rtpengines
     of another system. Agents are asked with OPTIONS every `ping_interval` seconds; a `Ua` does not answer by itself.
+    Only with `sidecar` are there sounds in speech.folder, and does rtpengine tell of keys.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class System:
         media_nodes: int = 1,
         ping_interval: int = 600,
         beside: System | None = None,
+        sidecar: bool = False,
         **changes: Any,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="handoff-test-"))
@@ -57,11 +61,13 @@ class System:
         self.uri = f"sip:127.0.0.1:{self.port}"
         redis_url = f"unix://{(beside or self).folder}/redis.sock"
         ng = beside.settings.rtpengine.nodes if beside else _media_addresses(media_nodes)
+        (self.folder / "sounds").mkdir()
         data: dict[str, Any] = {
             "node": {"id": NODE, "workers": 4},
             "sip": {"listen": [f"udp:127.0.0.1:{self.port}", f"tcp:127.0.0.1:{self.port}"], "no_reply_timeout": 1.0},
             "redis": {"url": redis_url},
-            "rtpengine": {"nodes": ng},
+            "rtpengine": {"nodes": ng, "dtmf_listen": f"127.0.0.1:{free_port()}" if sidecar else None},
+            "speech": {"folder": str(self.folder / "sounds")},
             "pools": [{"name": "agents", "numbers": ["*"], "agents": [{"uri": uri} for uri in agents]}],
         }
         for section, values in changes.items():
@@ -74,6 +80,9 @@ class System:
         self.rtpengine = self.rtpengines["media1"]
         self.kamailio = self._kamailio(ping_interval)
         self._own = [] if beside else [self.redis, *self.rtpengines.values()]
+        if sidecar:
+            self.sidecar = self._sidecar()
+            self._own.append(self.sidecar)
         # It rests after no failure: a test asks when it knows that Redis is back.
         self.store: Store = RedisStore(redis_url, deadline=2.0, rest=0.0)
         self.media = Pool(self.settings.rtpengine.nodes)
@@ -98,6 +107,8 @@ class System:
         command += [f"--interface={MEDIA_ADDRESS}", f"--listen-ng={address}", "--port-min=30000", "--port-max=39999"]
         silence = round(self.settings.media.timeout)
         command += [f"--timeout={silence}", f"--offer-timeout={silence}", "--delete-delay=0", "--log-level=6"]
+        if keys := self.settings.rtpengine.dtmf_listen:
+            command.append(f"--dtmf-log-dest={keys}")
         return Daemon(command, self.folder / f"{name}.log", lambda: self._rtpengine_answers(name))
 
     def _rtpengine_answers(self, name: str) -> bool:
@@ -109,6 +120,17 @@ class System:
         finally:
             pool.close()
         return True
+
+    def _sidecar(self) -> Daemon:
+        command = [sys.executable, "-m", "cli.main", "sidecar"]
+        env = {"HANDOFF_SETTINGS": str(self.folder / "settings.json")}
+        env["PROMETHEUS_MULTIPROC_DIR"] = str(self.folder / "metrics")
+        return Daemon(command, self.folder / "sidecar.log", self._sidecar_is_ready, env)
+
+    def _sidecar_is_ready(self) -> bool:
+        process = self.sidecar.process
+        time.sleep(0.02)  # the question costs next to nothing, and would be asked without a pause
+        return process is not None and is_ready(self.folder / "sounds", process.pid)
 
     def _kamailio(self, ping_interval: int) -> Daemon:
         deploy = ROOT / "deploy" / "kamailio"

@@ -16,7 +16,7 @@ from tests.stack.ua import Ua
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ANOTHER_VERSION = (b'"schema_version":1', b'"schema_version":9')
+ANOTHER_VERSION = (b'"schema_version":2', b'"schema_version":9')
 NO_JSON = (b"{", b"[")
 NO_KIND = (b"F", b"?")
 

@@ -12,6 +12,7 @@ from cli.main import handoff
 from cli.phones import MediaChanged, Phones, State, TransferProgress
 from cli.tones import AGENT, CALLER
 from routing.outcomes import Outcome
+from rtpengine.sdp import voices
 from tests.stack.baresip import Baresip
 from tests.stack.phone_talk import PhoneTalk
 from tests.stack.system import System
@@ -149,6 +150,6 @@ def test_a_phone_with_opus_alone_and_one_without_it_hear_one_another(talk: Phone
         baresip.hung_up()
         heard = {sound.name for sound in baresip.heard({"caller": CALLER}) if sound.seconds >= 0.3}
     (answer,) = talk.wire.messages(frm=baresip.port, method="INVITE", status=200)
-    assert [line for line in answer.body.splitlines() if "rtpmap" in line] == ["a=rtpmap:96 opus/48000/2"]
+    assert voices(answer.body) == ("opus",)
     assert "caller" in heard
     assert talk.voices(call) == ["agent", "baresip"]

@@ -1,0 +1,67 @@
+"""The speech engine is missing, slow or failing: the person hears the fixed message, and the transfer goes on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from cli.speech.wav import duration
+from routing.outcomes import Outcome
+from routing.records import Standard, State
+from routing.speech import file_of
+from tests.stack.system import System
+from tests.stack.test_metrics import Scrape
+from tests.stack.ua import Ua
+from tests.stack.warm_talk import PATIENCE, SHORT, WarmTalk
+
+SPEAK = "espeak-ng -b 1 -v {voice} --stdin -w {file}"
+SLOW = f"sh -c 'text=$(cat); case $text in Nobody*) sleep 10;; esac; echo \"$text\" | {SPEAK}'"
+ENGINES = {"missing": "/nowhere/engine {file}", "slow": SLOW, "failing": "false {file}"}
+
+
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_the_person_hears_the_fixed_message(engine: str) -> None:
+    """The ring is not delayed, the deadline counts from the answer, and metric and log say what happened."""
+    speech = SHORT | {"command": engine, "deadline": 1.0}
+    with Ua("agent") as agent:
+        agent.allow("OPTIONS")
+        with System(agent.uri, sidecar=True, speech=speech) as system, WarmTalk(system, agent) as talk:
+            referred = time.time()
+            talk.refer_warm(message="Nobody will ever say this.")
+            invite = talk.invited()
+            assert time.time() - referred < 1.0, "the target rings at once"
+            talk.target_answers(invite)
+            answered = time.time()
+            talk.reaches(State.BRIEFING)
+            talk.connected(agent_stays=True)
+            fixed = duration(file_of(system.settings.speech, Standard.MESSAGE))
+            assert time.time() - answered > 1.0 + fixed, "speech was waited for, and the message heard to its end"
+            assert talk.last_transfer.outcome is Outcome.CONNECTED
+            assert talk.last_transfer.fixed
+            assert (
+                "the speech was not there in time: the person hears the fixed message"
+                in system.kamailio.log.read_text()
+            )
+            assert Scrape(system).value("handoff_fixed_messages_total") == 1
+            talk.hang_up_on_target()
+            talk.nothing_left()
+
+
+def test_speech_is_asked_for_while_the_target_rings_so_that_nobody_waits_for_it() -> None:
+    """It is there before the answer; the person hears it right after the pause."""
+    with Ua("agent") as agent:
+        agent.allow("OPTIONS")
+        with System(agent.uri, sidecar=True, speech=SHORT) as system, WarmTalk(system, agent) as talk:
+            talk.refer_warm(message="A text that was never spoken before.")
+            invite = talk.invited()
+            plan = talk.record.transfer
+            assert plan is not None
+            assert plan.message is not None
+            spoken = file_of(system.settings.speech, plan.message)
+            system.wait_until(spoken.exists, timeout=PATIENCE)
+            talk.target_answers(invite)
+            talk.connected(agent_stays=True)
+            assert not talk.last_transfer.fixed
+            talk.hang_up_on_target()
+            talk.nothing_left()
