@@ -27,7 +27,7 @@ from kemi.performer import Performer
 from kemi.speech import Speech
 from kemi.tick import Timer
 from kemi.transfers import Transfers
-from routing.events import PartyLost
+from routing.events import MediaLost, PartyLost
 from routing.records import State, encode
 from routing.settings import Settings
 from routing.store import open_store
@@ -221,7 +221,9 @@ class Handoff:
             return
         line = f"call={after.id} event={type(event).__name__} from={before.state} to={after.state}"
         if isinstance(event, PartyLost):
-            line += f" party={event.party} reason={event.reason!r}"
+            line += f" party={event.party}"
+        if isinstance(event, PartyLost | MediaLost):
+            line += f" reason={event.reason!r}"
         if len(after.history) > len(before.history):
             done_now = after.history[-1]
             line += f" target={done_now.target} outcome={done_now.outcome} status={done_now.status}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kemi.hearing import Hearing, tag
-from routing.events import MediaBridged, MediaFailed, PartyLost
+from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
 from routing.records import Party
 from rtpengine import Answer, Codecs, CommandRefused, Delete, Offer, Query, RtpengineError
 from rtpengine.sdp import EVENTS, codec_names, endpoint, has_audio, narrow, payload_types, sends, spoken, voices
@@ -30,6 +30,7 @@ class CallMedia(Hearing):
         """Take the pool of nodes, and the seconds without RTP after which a party counts as lost; 0 for never."""
         super().__init__(pool)
         self._longest_silence = silence
+        self._away: dict[str, float] = {}
 
     def offer(self, node: str, call_id: str, sdp: str) -> str:
         """Anchor the caller's offer; gives the SDP for the agent."""
@@ -96,26 +97,35 @@ class CallMedia(Hearing):
         """
         peer = f"leg{leg.number}"
         briefed = call.transfer is not None and call.transfer.briefs
-        if not briefed and (failure := self.open_leg(call, leg)):
+        if failure := self._close_briefing(call) if briefed else self.open_leg(call, leg):
             return failure
         if failure := self._connect(call, peer):
-            self._undo(call, peer)
             return failure
         for gone in (f"shadow{leg.number}", "agent"):
             self._delete(call, gone)
         return MediaBridged()
+
+    def _close_briefing(self, call: Call) -> MediaFailed | None:
+        """Stop what the person hears; a call that rtpengine does not know must not be made anew by an offer."""
+        try:
+            self.silence(call, Party.TARGET)
+        except RtpengineError as error:
+            return MediaFailed(500, error.text)
+        return None
 
     def _connect(self, call: Call, peer: str) -> MediaFailed | None:
         """Join caller and leg; a caller that is held is mute until then, and hears music so that no gap is heard."""
         try:
             view = self._join(call, peer, call.media.target_sdp)
             if endpoint(view) != endpoint(narrow(call.media.caller_view, _spoken(call))):
-                return MediaFailed(500, "The bridge would have moved the caller's media")
+                # It was started anew, and has made another call of our offer: the next check is to find neither.
+                self.release(call.media_node, call.id)
+                return MediaFailed(500, "rtpengine no longer has the caller's media")
             if call.held:
                 self.silence(call, Party.CALLER)
-                self.silence(call, Party.TARGET)
                 self._unblock(call, "caller")
         except RtpengineError as error:
+            self._undo(call, peer)
             return _failed(error)
         return None
 
@@ -161,7 +171,7 @@ class CallMedia(Hearing):
         except RtpengineError:
             return  # it is dropped with the call
 
-    def check(self, call: Call, now: float) -> PartyLost | None:
+    def check(self, call: Call, now: float) -> MediaLost | PartyLost | None:
         """Find a party that has stopped sending, or find that rtpengine has given the call up.
 
         Before a transfer an agent may be silent as long as it likes; a person is not, unless on hold.
@@ -169,9 +179,13 @@ class CallMedia(Hearing):
         try:
             streams = self._pool.request(call.media_node, Query(call.id)).tags
         except CommandRefused:
-            return PartyLost(Party.CALLER, "no media at rtpengine")
+            return MediaLost("no media at rtpengine")
         except RtpengineError:
-            return None
+            # Its calls may outlive it, in the kernel or in a Redis of its own; but not for ever.
+            away_since = self._away.setdefault(call.media_node, now)
+            lost = self._longest_silence and now - away_since > self._longest_silence
+            return MediaLost("no media server") if lost else None
+        self._away.pop(call.media_node, None)
         if not self._longest_silence or call.peer(Party.CALLER) is not Party.TARGET:
             return None
         since = call.history[-1].answered_at or now

@@ -145,6 +145,13 @@ class PartyLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class MediaLost(Event):
+    """rtpengine has given the call up, or is gone for too long: nobody hears anybody."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestReceived(Event):
     """A party sent a request within its dialog that is for the other party to answer.
 

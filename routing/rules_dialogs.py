@@ -14,11 +14,10 @@ from routing.rule import (
     advance,
     end,
     enter,
-    finish,
     leads_to,
     let_agent_go,
     release,
-    tell_agent,
+    update_transfer,
 )
 from routing.rules_failing import bridge_failed, close, let_leg_go
 from routing.rules_strays import no_dialog
@@ -43,20 +42,21 @@ def hang_up(call: Call, event: ev.HungUp, now: float) -> Step:
     return call, [do.RelayRequest(peer, dialog, cseq), *actions, do.ForgetCall()]
 
 
-def _abandon(call: Call, reason: do.Reason, now: float, *gone: Party) -> Step:
-    """End a call whose caller is gone while its transfer was under way."""
+def _abandon(call: Call, outcome: Outcome, reason: do.Reason, now: float, *gone: Party) -> Step:
+    """End a call whose caller, or whose media, is gone while its transfer was under way."""
     ringing = call.target is None and call.leg is not None
     call, cancelled = let_leg_go(call, reason) if ringing else (call, [])
-    call, told = tell_agent(call, TERMINATED.cause, TERMINATED.text, final=True)
-    call, recorded = finish(call, Outcome.CALLER_HUNG_UP, TERMINATED.cause, TERMINATED.text, now)
+    told = TERMINATED if outcome is Outcome.CALLER_HUNG_UP else reason
+    call = update_transfer(call, outcome=outcome, status=told.cause, reason=told.text)
+    call, (*notified, recorded) = close(call, now)
     call, actions = end(call, reason, *gone)
-    return call, [*cancelled, *told, *actions, *recorded, do.ForgetCall()]
+    return call, [*cancelled, *notified, *actions, recorded, do.ForgetCall()]
 
 
 @leads_to(State.ENDED)
 def abandon(call: Call, event: ev.CallerHungUp, now: float) -> Step:
     """End everything: the caller hung up before a person was there."""
-    call, actions = _abandon(call, TERMINATED, now, Party.CALLER)
+    call, actions = _abandon(call, Outcome.CALLER_HUNG_UP, TERMINATED, now, Party.CALLER)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
 
@@ -103,6 +103,18 @@ def _why(event: ev.PartyLost) -> do.Reason:
 
 
 @leads_to(State.ENDED)
+def media_lost(call: Call, event: ev.MediaLost, now: float) -> Step:
+    """End a call in which nobody hears anybody any more."""
+    reason = do.Reason(500, event.reason)
+    if call.transfer and call.transfer.outcome is None:
+        return _abandon(call, Outcome.MEDIA_FAILED, reason, now)
+    call, closed = close(call, now)
+    gone = (Party.CALLER,) if call.state is State.PARTING else ()
+    call, actions = end(call, reason, *gone)
+    return call, [*closed, *actions, do.ForgetCall()]
+
+
+@leads_to(State.ENDED)
 def lost_sorry(call: Call, event: ev.PartyLost, now: float) -> Step:
     """Go on without the agent that waits for the end of an apology; without the caller there is nobody left."""
     if event.party is Party.AGENT:
@@ -124,7 +136,7 @@ def lost_leaving(call: Call, event: ev.PartyLost, now: float) -> Step:
 def lost_waiting(call: Call, event: ev.PartyLost, now: float) -> Step:
     """Do as if the lost party had hung up: without the agent the transfer goes on, without the caller it does not."""
     if event.party is Party.CALLER:
-        return _abandon(call, _why(event), now)
+        return _abandon(call, Outcome.CALLER_HUNG_UP, _why(event), now)
     call, byes = release(call, Party.AGENT, _why(event))
     call, actions = _go_on_alone(call, now)
     return call, [*byes, *actions]

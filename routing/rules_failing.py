@@ -53,20 +53,17 @@ def fail(call: Call, outcome: Outcome, status: int, reason: str, now: float) -> 
     if call.agent is not None and (transfer.apology is None or outcome is Outcome.CANCELLED):
         resumed = [do.ResumeAgent()] if transfer.mutes else []
         call, closed = close(enter(call, State.TALKING), now)
-        return _look_at_media(call, now, status), [*resumed, *released, *closed]
+        return _look_at_media(call, now, outcome), [*resumed, *released, *closed]
     # An agent that is there is told when it is heard again: it would answer at once.
     call, closed = close(call, now) if call.agent is None else (call, [])
     call = enter(call, State.APOLOGISING, sound=now + PLAY_AFTER)
     apology = do.Play(Party.CALLER, transfer.apology or Standard.APOLOGY)
-    return _look_at_media(call, now, status), [*released, *closed, do.HoldCaller(music=False), apology]
+    return _look_at_media(call, now, outcome), [*released, *closed, do.HoldCaller(music=False), apology]
 
 
-def _look_at_media(call: Call, now: float, status: int) -> Call:
-    """Look soon whether the media server still knows the call, where that has failed."""
-    return call.with_deadlines(check=now) if status == _MEDIA_BROKEN else call
-
-
-_MEDIA_BROKEN = 500
+def _look_at_media(call: Call, now: float, outcome: Outcome) -> Call:
+    """Look soon whether rtpengine still knows the call, where it was rtpengine that failed."""
+    return call.with_deadlines(check=now) if outcome is Outcome.MEDIA_FAILED else call
 
 
 def close(call: Call, now: float) -> Step:

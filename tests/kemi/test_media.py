@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemi.media import CallMedia
-from routing.events import MediaBridged, MediaFailed, PartyLost
+from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
 from routing.records import Call, Party, State
 from rtpengine import Answer, Delete, FakeRtpengine, Offer, Query
 from tests.kemi.calls import CALL_ID, anchored, leg, sdp, transfer
@@ -63,12 +63,13 @@ def test_a_bridge_that_fails_gives_the_caller_back_to_the_agent(
     assert "leg1" not in tags(pool)
 
 
-def test_a_bridge_that_would_move_the_caller_is_undone(pool: FakeRtpengine, media: CallMedia) -> None:
-    """The caller would need a re-INVITE, which it must not get."""
+def test_media_that_is_not_the_callers_is_dropped(pool: FakeRtpengine, media: CallMedia) -> None:
+    """An rtpengine that was started anew has given the caller another port, of which nobody can tell it."""
     call = ringing(pool, media, sdp(6000))
     call = call.model_copy(update={"media": call.media.model_copy(update={"caller_view": sdp(1)})})
     result = media.bridge(call, leg())
-    assert result == MediaFailed(500, "The bridge would have moved the caller's media")
+    assert result == MediaFailed(500, "rtpengine no longer has the caller's media")
+    assert media.check(call, 1000.0) == MediaLost("no media at rtpengine")
 
 
 def test_a_silent_target_is_lost_unless_it_is_on_hold(pool: FakeRtpengine, media: CallMedia) -> None:
@@ -96,7 +97,7 @@ def test_a_call_that_rtpengine_has_given_up_is_lost(pool: FakeRtpengine, media: 
     pool.lose_next(Query)
     assert media.check(call, 9999.0) is None
     pool.request("fake", Delete(CALL_ID))
-    assert media.check(call, 9999.0) == PartyLost(Party.CALLER, "no media at rtpengine")
+    assert media.check(call, 9999.0) == MediaLost("no media at rtpengine")
 
 
 def test_releasing_never_raises(pool: FakeRtpengine, media: CallMedia) -> None:
@@ -107,3 +108,14 @@ def test_releasing_never_raises(pool: FakeRtpengine, media: CallMedia) -> None:
     media.release_leg(call, 1)
     media.restore(call)
     assert pool.calls("fake") == {}
+
+
+def test_a_node_that_is_away_is_waited_for_as_long_as_a_party_may_be_silent(
+    pool: FakeRtpengine, media: CallMedia
+) -> None:
+    """What it forwards in the kernel outlives it for a while."""
+    call = ringing(pool, media, sdp(6000))
+    pool.stop("fake")
+    assert media.check(call, 1000.0) is None
+    assert media.check(call, 1060.0) is None
+    assert media.check(call, 1061.0) == MediaLost("no media server")

@@ -183,7 +183,7 @@ def test_the_caller_is_mute_and_hears_music_until_it_is_joined(
     done = len(pool.requests)
     media.bridge(call, leg())
     names = [command.name for _, command in pool.requests[done:]]
-    first = ["offer", "answer", "stop media", "stop media", "unblock DTMF", "unblock media"]
+    first = ["stop media", "offer", "answer", "stop media", "unblock DTMF", "unblock media"]
     assert names == [*first, "delete", "delete"]
 
 

@@ -48,6 +48,7 @@ def everything(call: Call) -> Iterator[ev.Event]:
     yield from (ev.SoundMissing(listener, sound) for sound in (MESSAGE, Standard.MESSAGE))
     yield ev.MediaBridged()
     yield ev.MediaFailed(488, "No codec")
+    yield ev.MediaLost("no media")
     yield from (ev.CallerHungUp(200), ev.AgentHungUp(200), ev.TargetHungUp(200), ev.TargetHungUp(200, call.legs_made))
     for party in Party:
         yield ev.PartyLost(party, "no media")

@@ -140,6 +140,11 @@ class Calls(RuleBasedStateMachine):
         """Let the BYE of a person overtake the 200."""
         self.happens(ev.TargetHungUp(next(self.unique), self.leg(back)))
 
+    @rule()
+    def media_is_lost(self) -> None:
+        """Let rtpengine know nothing of the call any more."""
+        self.happens(ev.MediaLost("no media"))
+
     @rule(party=PARTIES)
     def vanishes(self, party: Party) -> None:
         """Let a party be gone."""

@@ -344,3 +344,15 @@ def test_what_was_said_is_in_the_call_log_and_no_longer_in_the_record() -> None:
     story.fails(486)
     (done,) = story.call.history
     assert (done.summary, done.message, done.announce, done.accept) == ("", None, None, None)
+
+
+def test_when_the_media_is_lost_during_the_briefing_the_outcome_says_so() -> None:
+    story = briefed()
+    ended = ["NOTIFY 500 final", "BYE caller", "BYE agent", "BYE person-1", "release media", "record media_failed"]
+    assert story.event(ev.MediaLost("no media")) == [*ended, "forget"]
+
+
+def test_a_person_without_media_is_not_told_that_the_caller_has_gone() -> None:
+    story = briefed()
+    story.hangs_up(CALLER)
+    assert story.event(ev.MediaLost("no media")) == ["BYE person-1", *ENDED]

@@ -27,11 +27,12 @@ PATIENCE = 6.0
 
 
 @contextmanager
-def warm_system() -> Iterator[tuple[Ua, System]]:
-    """Give an agent and a stack that can speak."""
+def warm_system(**changes: dict[str, object]) -> Iterator[tuple[Ua, System]]:
+    """Give an agent and a stack that can speak; `changes` are laid over its settings."""
     with Ua("agent") as agent:
         agent.allow("OPTIONS")
-        with System(agent.uri, sidecar=True, speech=SHORT, transfer={"apology": "Sorry."}) as system:
+        settings = {"speech": SHORT, "transfer": {"apology": "Sorry."}, **changes}
+        with System(agent.uri, sidecar=True, **settings) as system:  # type: ignore[arg-type]
             yield agent, system
 
 
