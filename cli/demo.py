@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+NEEDED = {"pjsua2": "pjsua2-python (the SIP phones)", "numpy": "numpy (compares sounds)"}
+"""What only the demo and the tests need, by the names of the modules."""
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, errors (on stderr) included.")
 def demo(as_json: bool) -> None:
-    """Run a transfer with real phones and real audio; takes about ten seconds.
+    """Run a transfer of each mode with real phones and real audio; takes about half a minute.
 
     It starts Redis, rtpengine, Kamailio and three SIP phones at a loopback address that nothing else uses, with all
-    files in a temporary folder. Each phone has a tone as its voice, so that the recordings tell who was heard when.
+    files in a temporary folder. Each phone has a tone as its voice, and records what it hears: the recordings
+    tell who was heard when. Music and speech are found in them by comparing.
 
     \b
     Exit codes: 0 all was as it should be, 1 something was not or it could not
@@ -64,8 +67,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _play(*, as_json: bool) -> bool:
-    if not find_spec("pjsua2"):
-        raise Failed("the SIP phones (pjsua2-python) are not installed: run `make install`, or use `make demo`")
-    from cli.demo_play import play  # noqa: PLC0415 - needs the phones, which only the demo and the tests have
+    if missing := [package for module, package in NEEDED.items() if not find_spec(module)]:
+        raise Failed(f"the demo needs {' and '.join(missing)}: run `make install`, or use `make demo`")
+    from cli.demo_play import play  # noqa: PLC0415 - needs what only the demo and the tests have
 
     return play(as_json=as_json)

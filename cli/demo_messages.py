@@ -50,6 +50,12 @@ class Message:
         status = notified_status(self.text) if self.method == "NOTIFY" and self.status is None else None
         return status[0] if status else None
 
+    def header(self, name: str) -> str | None:
+        """Read a header by its full name; None when it is not there."""
+        head = self.text.partition("\r\n\r\n")[0]
+        found = re.search(rf"^{name}: *([^\r\n]*)", head, re.MULTILINE | re.IGNORECASE)
+        return found[1] if found else None
+
     def __str__(self) -> str:
         """Write it as people speak of it: `202 Accepted (REFER)`, `NOTIFY 180 Ringing`."""
         if self.status:

@@ -7,17 +7,18 @@ import tempfile
 import time
 from collections import deque
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from cli.demo_facts import SUMMARY_HEADER, Facts, files_of, hear, seconds_of, without_short_ones
 from cli.demo_messages import Message, read_messages
 from cli.output import Failed
 from cli.phones import Phones, State
 from cli.ports import free_port
 from cli.stack import Stack
 from cli.tones import AGENT, CALLER, TARGET
-from routing.records import Call, Party, Transfer
+from routing.delivery import header_value
+from routing.records import Call, Party
 from routing.settings import Settings, make_settings
 from routing.store import open_store
 from routing.targets import Target
@@ -26,9 +27,7 @@ from rtpengine import CommandRefused, Pool, Query
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cli.phones import MediaPath, PhoneCall
-    from cli.tones import Sound
-    from routing.outcomes import Mode
+    from cli.demo_facts import Task
 
 DIALLED = "agent"
 """The phone of this name takes what is not for its own port: handoff leaves the dialled address in the INVITE."""
@@ -39,25 +38,6 @@ PATIENCE = 15.0
 KEPT_LINES = 20
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What was seen of one transfer; times are `time.time()` in seconds.
-
-    `windows` is who was heard in each 20 ms, `sounds` the same without what is too short to mean anything. `before` and
-    `after` are the caller's media before REFER and at the end; `left` names what still holds something of the call.
-    """
-
-    mode: Mode
-    began: float
-    messages: tuple[Message, ...]
-    windows: dict[Party, list[Sound]]
-    sounds: dict[Party, list[Sound]]
-    before: MediaPath
-    after: MediaPath
-    transfer: Transfer
-    left: tuple[str, ...]
 
 
 class Stage:
@@ -93,8 +73,6 @@ class Stage:
         settings = _settings(self._host, self.agent.uri)
         self.stack = enter(Stack(settings, self.folder / "run", self.folder / "state", say=self._note))
         self.store = enter(open_store(self.stack.settings.redis.url or "", deadline=1.0))
-        target = Target.make({"name": TARGET_NAME, "endpoints": [self.target.uri]})
-        self.store.put_target(target.name, target.model_dump_json().encode())
 
     def _note(self, source: str, line: str) -> None:
         self.log.append(f"{source}: {line}")
@@ -105,8 +83,9 @@ class Stage:
         seen = read_messages(self.phones.folder / "pjsip.log", ports, began)
         return tuple(message for message in seen if message.method != "OPTIONS")
 
-    def transfer(self, mode: Mode) -> Facts:
+    def transfer(self, task: Task) -> Facts:
         """Play one transfer; raises PhoneError when a phone does not see or hear what comes next, and Failed."""
+        self._put_target(task)
         began = time.time()
         caller = self.caller.call(f"sip:{DIALLED}@{self._host}")
         caller.wait(State.CONFIRMED, PATIENCE)
@@ -115,29 +94,38 @@ class Stage:
         caller.wait_heard("agent", began, seconds=TALK, timeout=PATIENCE)
         before = caller.media
         call_id = _first((call.id for call in self.store.calls() if isinstance(call, Call)), "record of the call")
-        agent.refer(f"sip:{TARGET_NAME}@{self._host}", headers={"X-Handoff-Mode": mode})
+        summary = {SUMMARY_HEADER: header_value(task.summary)} if task.summary else {}
+        agent.refer(f"sip:{TARGET_NAME}@{self._host}", headers=summary)
         target = self.target.incoming(PATIENCE)
-        target.wait(State.CONFIRMED, PATIENCE)
-        target.wait_heard("caller", began, timeout=PATIENCE)
-        caller.wait_heard("target", began, seconds=TALK, timeout=PATIENCE)
+        answered = target.wait(State.CONFIRMED, PATIENCE).at
+        target.wait_heard("caller", answered, timeout=PATIENCE)
+        caller.wait_heard("target", answered, seconds=TALK, timeout=PATIENCE)
         agent.wait(State.DISCONNECTED, PATIENCE)
         after = caller.media
         caller.hangup()
         for call in (caller, target):
             call.wait(State.DISCONNECTED, PATIENCE)
         left = self._await_end(call_id)
+        files = files_of(task, self.stack.settings.speech)
         calls = {Party.CALLER: caller, Party.AGENT: agent, Party.TARGET: target}
+        windows = {party: hear(party, call, files) for party, call in calls.items()}
         return Facts(
-            mode=mode,
+            task=task,
             began=began,
             messages=self.messages(began),
-            windows={party: _heard(call, 0.0) for party, call in calls.items()},
-            sounds={party: _heard(call, 0.05) for party, call in calls.items()},
+            windows=windows,
+            sounds=without_short_ones(windows),
             before=before,
             after=after,
             transfer=_first((row.transfer for row in self.store.finished(10) if row.call_id == call_id), "call log"),
+            text_seconds=seconds_of(task, files),
             left=left,
         )
+
+    def _put_target(self, task: Task) -> None:
+        settings = {"mode": task.mode, "message": task.message or None, "deliver": ["speech", "header"]}
+        target = Target.make({"name": TARGET_NAME, "endpoints": [self.target.uri], **settings})
+        self.store.put_target(target.name, target.model_dump_json().encode())
 
     def _await_end(self, call_id: str) -> tuple[str, ...]:
         """Give both a moment to let the call go; name those that did not."""
@@ -160,13 +148,6 @@ def _first(found: Iterable[T], what: str) -> T:
     for one in found:
         return one
     raise Failed(f"Redis has no {what}, which should be there by now")
-
-
-def _heard(call: PhoneCall, shortest: float) -> list[Sound]:
-    """Tell who was heard from the first sound to the last; the recording begins and ends with silence."""
-    sounds = call.heard(shortest=shortest)
-    voiced = [index for index, sound in enumerate(sounds) if sound.name in call.phone.phones.tones]
-    return sounds[voiced[0] : voiced[-1] + 1] if voiced else []
 
 
 def _settings(host: str, agent: str) -> Settings:

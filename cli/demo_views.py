@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cli.demo_checks import invite
+from cli.demo_facts import MUSIC, SUMMARY_HEADER
 from cli.output import print_table
 from cli.views import transfer_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cli.demo_facts import Facts
     from cli.demo_messages import Message
-    from cli.demo_stage import Facts
 
 HANDOFF = "handoff"
 OMITTED = "ACK, 100 Trying, and the 200 to NOTIFY and BYE are left out"
-HOW_HEARD = "told from the recordings by frequency; a phone plays what it gets up to 0.1 s later"
+WARM_OMITTED = f"{OMITTED}; what handoff plays is shown at the time when it was heard"
+HOW_HEARD = "told from the recordings; a phone plays what it gets up to 0.1 s later"
 BRIDGE = "joins the media of caller and target (bridge)"
 MINUTE_DETAILS = {"ACK", "100 Trying (INVITE)", "200 OK (NOTIFY)", "200 OK (BYE)"}
 
@@ -23,17 +26,28 @@ Row = tuple[float, str, str, str]
 """Seconds since the beginning, from whom, to whom, what."""
 
 
-def timeline(messages: Sequence[Message], began: float, bridged: float | None) -> list[Row]:
-    """Give what happened in its order: the messages that matter, and the bridge (its time is from the call log)."""
-    rows = [_row(message, began) for message in messages if _shown(message) not in MINUTE_DETAILS]
-    if bridged is not None:
-        rows.append((bridged - began, HANDOFF, "", BRIDGE))
+def timeline(facts: Facts) -> list[Row]:
+    """Give what happened in its order: messages that matter, what was played, and the bridge (as the call log says)."""
+    rows = sip_rows(facts.messages, facts.began)
+    if facts.transfer.ended_at is not None:
+        rows.append((facts.transfer.ended_at - facts.began, HANDOFF, "", BRIDGE))
+    for party, sounds in facts.sounds.items():
+        for sound in sounds:
+            if sound.name in {MUSIC, facts.mode}:
+                rows.append((sound.start - facts.began, HANDOFF, party.value, f"(plays the {sound.name})"))
     return sorted(rows, key=lambda row: row[0])
+
+
+def sip_rows(messages: Sequence[Message], began: float) -> list[Row]:
+    """Give the SIP messages that matter, in their order."""
+    return [_row(message, began) for message in messages if _shown(message) not in MINUTE_DETAILS]
 
 
 def _shown(message: Message) -> str:
     """Write a message; PJSIP and Kamailio spell the reason of a 100 in their own ways."""
-    return "100 Trying (INVITE)" if message.status == 100 else str(message)
+    if message.status == 100:
+        return "100 Trying (INVITE)"
+    return f"{message} with {SUMMARY_HEADER}" if message.header(SUMMARY_HEADER) else str(message)
 
 
 def _row(message: Message, began: float) -> Row:
@@ -43,11 +57,11 @@ def _row(message: Message, began: float) -> Row:
 
 def print_timeline(rows: Sequence[Row]) -> None:
     """Write the timeline."""
-    print_table(("MS", "FROM", "TO", "WHAT"), [(f"{1000 * at:6.0f}", *rest) for at, *rest in rows])
+    print_table(("AT", "FROM", "TO", "WHAT"), [(f"{at:6.3f} s", *rest) for at, *rest in rows])
 
 
 def print_heard(facts: Facts) -> None:
-    """Write who heard whom when, as the recordings tell by frequency."""
+    """Write who heard whom when, as the recordings tell."""
     rows = [
         (row["who"], row["heard"], f"{row['from']:5.2f} s", f"{row['until']:5.2f} s", f"{row['seconds']:5.2f} s")
         for row in heard(facts)
@@ -72,15 +86,15 @@ def heard(facts: Facts) -> list[dict[str, Any]]:
 
 def facts_data(facts: Facts) -> dict[str, Any]:
     """Give what was seen for programs; times are seconds since the beginning."""
-    rows = timeline(facts.messages, facts.began, facts.transfer.ended_at)
     return {
         "mode": facts.mode,
         "began": facts.began,
         "timeline": [
             {"at": round(at, 3), "from": source, "to": destination, "what": what}
-            for at, source, destination, what in rows
+            for at, source, destination, what in timeline(facts)
         ],
         "heard": heard(facts),
         "caller_media": {"codec": facts.after.codec, "before": facts.before.remote, "after": facts.after.remote},
+        "summary_header": invite(facts).header(SUMMARY_HEADER),
         "transfer": transfer_data(facts.transfer),
     }

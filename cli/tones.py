@@ -14,7 +14,7 @@ from operator import mul
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 RATE = 16000
@@ -77,7 +77,7 @@ def listen(samples: Sequence[int], tones: Mapping[str, int], *, rate: int, short
             sounds[-1] = Sound(sounds[-1].start, end, name)
         else:
             sounds.append(Sound(start, end, name))
-    return _without_crumbs(sounds, shortest)
+    return without_crumbs(sounds, shortest)
 
 
 def _windows(samples: Sequence[int], tones: Mapping[str, int], rate: int) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _name(window: Sequence[int], probes: Mapping[str, _Probe]) -> str:
     return "+".join(heard) if sum(shares[name] for name in heard) >= _NAMED else UNKNOWN
 
 
-def _without_crumbs(sounds: list[Sound], shortest: float) -> list[Sound]:
+def without_crumbs(sounds: Iterable[Sound], shortest: float) -> list[Sound]:
     """Give sounds that are too short to mean anything to the one before them, and join equal neighbours."""
     joined: list[Sound] = []
     for sound in sounds:

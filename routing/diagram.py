@@ -21,23 +21,37 @@ END = "<!-- /state diagram -->"
 UPDATE = "python -m routing.diagram"
 
 
+FAILED = "failed"
+"""A crossroads: where a failure leads depends on the transfer, not on the state in which it failed."""
+_AFTER_FAILURE = {
+    State.CALLING: "next endpoint, or fallback",
+    State.ANNOUNCING: "fallback with announcement",
+    State.APOLOGISING: "apology, or agent gone",
+    State.TALKING: "the agent again",
+}
+
+
 def draw() -> str:
     """Make a Mermaid stateDiagram-v2: an edge for each two states, labelled with all events that lead along it.
 
-    What stays in its state is left out, and so are the stray rows, which never lead anywhere.
+    What stays in its state is left out, and so are the stray rows, which never lead anywhere. Rules that may lead both
+    back to the agent and to an apology are failures, and lead to one crossroads.
     """
-    edges: dict[tuple[State, State], list[str]] = defaultdict(list)
+    edges: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (before, row), rule in TABLE.items():
+        fails = {State.TALKING, State.APOLOGISING} <= set(rule.leads)
         for after in rule.leads:
-            if after is not before:
-                edges[before, after].append(_label(row))
+            edge = before, FAILED if fails and after in _AFTER_FAILURE else after
+            if after is not before and _label(row) not in edges[edge]:
+                edges[edge].append(_label(row))
     lines = [
         f"{before} --> {after}: {'<br/>'.join(edges[before, after])}"
         for before in State
-        for after in State
-        if (before, after) in edges
+        for after in (*State, FAILED)
+        if edges.get((before, after))
     ]
-    lines = [f"[*] --> {State.TALKING}", *lines, f"{State.ENDED} --> [*]"]
+    lines += [f"{FAILED} --> {after}: {why}" for after, why in _AFTER_FAILURE.items()]
+    lines = [f"state {FAILED} <<choice>>", f"[*] --> {State.TALKING}", *lines, f"{State.ENDED} --> [*]"]
     return "stateDiagram-v2\n" + "".join(f"    {line}\n" for line in lines)
 
 

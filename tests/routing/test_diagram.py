@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from routing.diagram import BEGIN, END, draw, main
+from routing.diagram import BEGIN, END, FAILED, draw, main
 from routing.machine import TABLE
 from routing.records import State
 
@@ -24,16 +24,21 @@ def page(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_diagram_has_an_edge_for_each_two_states_that_the_table_joins() -> None:
+def test_each_two_states_that_the_table_joins_are_joined_in_the_diagram() -> None:
+    """Directly, or by the crossroads of failures, which joins no others."""
     edges = re.findall(r"^ {4}(\w+) --> (\w+): .+$", draw(), re.MULTILINE)
     joined = {(str(before), str(after)) for (before, _), rule in TABLE.items() for after in rule.leads}
+    joined = {(before, after) for before, after in joined if before != after}
+    failing = {before for before, after in edges if after == FAILED}
+    around = {(before, after) for before in failing for start, after in edges if start == FAILED and before != after}
     assert len(edges) == len(set(edges))
-    assert set(edges) == {(before, after) for before, after in joined if before != after}
+    assert {edge for edge in edges if FAILED not in edge} | around == joined | around
+    assert {after for start, after in edges if start == FAILED} <= {after for before, after in joined}
 
 
 def test_the_diagram_begins_with_talking_and_ends_with_ended() -> None:
     lines = draw().splitlines()
-    assert lines[:2] == ["stateDiagram-v2", f"    [*] --> {State.TALKING}"]
+    assert lines[:3] == ["stateDiagram-v2", "    state failed <<choice>>", f"    [*] --> {State.TALKING}"]
     assert lines[-1] == f"    {State.ENDED} --> [*]"
 
 

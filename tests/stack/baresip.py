@@ -61,19 +61,23 @@ class Baresip:
         self._log.close()
         shutil.rmtree(self._folder)
 
-    def hung_up(self) -> None:
-        """Wait until its call is over."""
-        self._wait_for("session closed")
+    def hung_up(self, calls: int = 1) -> None:
+        """Wait until as many calls are over."""
+        self._wait_for("session closed", calls)
+
+    def recordings(self) -> list[Path]:
+        """Give what was heard in each call that is over, as WAV files."""
+        return sorted(self._folder.glob("dump-*-dec.wav"))
 
     def heard(self, tones: dict[str, int]) -> list[Sound]:
         """Tell who was heard when; to be asked when the call is over. Times are seconds of the recording."""
-        (path,) = self._folder.glob("dump-*-dec.wav")
+        (path,) = self.recordings()
         with wave.open(str(path)) as file:
             samples = array.array("h", file.readframes(file.getnframes()))
             return listen(samples[:: file.getnchannels()], tones, rate=file.getframerate())
 
-    def _wait_for(self, text: str) -> None:
+    def _wait_for(self, text: str, times: int = 1) -> None:
         deadline = time.monotonic() + 5.0
-        while text not in (log := (self._folder / "log").read_text(errors="replace")):
+        while (log := (self._folder / "log").read_text(errors="replace")).count(text) < times:
             assert time.monotonic() < deadline, f"baresip did not say {text!r}, but:\n{log}"
             time.sleep(0.02)

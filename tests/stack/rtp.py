@@ -64,6 +64,10 @@ class RtpPeer:
         media = f"m=audio {port} RTP/AVP {' '.join(map(str, numbers))}"
         return "\r\n".join([*lines, media, *maps, f"a={direction}", "a=ptime:20", ""])
 
+    def say(self, payload: bytes) -> None:
+        """Send 20 ms of something, over and over, in each packet from now on."""
+        self._packet = payload
+
     def talk_to(self, sdp: str) -> None:
         """Send to where an SDP says, from now on."""
         self.remote = sdp_address(sdp)

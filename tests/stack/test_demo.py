@@ -11,13 +11,16 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
-from cli import demo_blind, demo_stage
-from cli.demo_stage import Facts, Stage
+from cli import demo_stage
+from cli.demo_checks import find_problems
+from cli.demo_facts import Facts, Task
+from cli.demo_shows import SHOWS
+from cli.demo_stage import Stage
 from cli.main import handoff
 from cli.tones import Sound
 from routing.outcomes import Mode, Outcome
@@ -39,10 +42,17 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def facts() -> Facts:
-    """Give what was seen of one transfer."""
-    with Stage() as stage:
-        return stage.transfer(Mode.BLIND)
+def seen() -> dict[Mode, Facts]:
+    """Give what was seen of one transfer of each mode."""
+    with pytest.MonkeyPatch.context() as patch, Stage() as stage:
+        patch.setattr(demo_stage, "TALK", 0.5)
+        return {show.task.mode: stage.transfer(show.task) for show in SHOWS}
+
+
+@pytest.fixture
+def facts(request: pytest.FixtureRequest, seen: dict[Mode, Facts]) -> Facts:
+    """Give what was seen of the transfer of a mode, or of the blind one."""
+    return seen[getattr(request, "param", Mode.BLIND)]
 
 
 def ordinary_user() -> list[str]:
@@ -69,28 +79,53 @@ def test_anybody_can_run_it_and_it_tells_who_heard_whom(folder: Path) -> None:
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, ""), run.stdout
-    words = ["INVITE", "REFER", "202 Accepted (REFER)", "NOTIFY 180 Ringing", "(bridge)", "NOTIFY 200 OK", "BYE"]
-    timeline = run.stdout.partition("WHAT")[2]
-    places = [timeline.index(word) for word in words]
-    assert places == sorted(places)
-    assert "between REFER and its own BYE it got no SIP message" in run.stdout.splitlines()[-1]
+    blind, message, summary = run.stdout.split("--- mode ")[1:]
+    words = ["INVITE", "REFER", "202 Accepted (REFER)", "NOTIFY 180 Ringing", "200 OK"]
+    end = ["(bridge)", "NOTIFY 200 OK", "BYE"]
+    in_order(blind, ["blind", "WHAT", *words, *end, "WHO", "between REFER and its own BYE it got no SIP message"])
+    played = ["(plays the music)", "(plays the message)"]
+    in_order(message, ["message", "WHAT", *words[:-1], *played, *end, "WHO", "The person heard the message for 2."])
+    sent = [f"{method} with X-Handoff-Summary" for method in ("REFER", "INVITE")]
+    in_order(summary, ["summary", "WHAT", *sent, *end, "The person heard the summary for 3.", "Zoë Brown has moved"])
+    assert max(map(len, run.stdout.splitlines())) <= 120
     assert left(folder) == []
 
 
-def test_a_program_can_read_what_was_seen(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_order(text: str, words: list[str]) -> None:
+    """Check that a text has all these words, one after another."""
+    at = 0
+    for word in words:
+        assert word in text[at:], f"{word} is not there, or too early"
+        at = text.index(word, at) + len(word)
+
+
+def test_a_program_can_read_what_was_seen(seen: dict[Mode, Facts], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stage, "_set", lambda stage: None)
-    monkeypatch.setattr(Stage, "transfer", lambda stage, mode: facts)
+    monkeypatch.setattr(Stage, "transfer", lambda stage, task: seen[task.mode])
     run = CliRunner().invoke(handoff, ["demo", "--json"])
     assert run.exit_code == 0, run.output
     data = json.loads(run.stdout)
-    (show,) = data["shows"]
-    assert (data["ok"], show["mode"], show["problems"]) == (True, "blind", [])
-    rows = [(row["from"], row["to"], row["what"]) for row in show["timeline"]]
-    assert rows[0] == ("caller", "handoff", "INVITE")
-    assert rows[-2:] == [("caller", "handoff", "BYE"), ("handoff", "target", "BYE")]
-    assert [row["heard"] for row in show["heard"] if row["who"] == "caller"] == ["agent", "target"]
-    assert show["caller_media"]["before"] == show["caller_media"]["after"]
-    assert show["transfer"]["outcome"] == "connected"
+    assert (data["ok"], [show["mode"] for show in data["shows"]]) == (True, ["blind", "message", "summary"])
+    for show in data["shows"]:
+        assert show["problems"] == []
+        rows = [(row["from"], row["to"], row["what"]) for row in show["timeline"]]
+        assert rows[0] == ("caller", "handoff", "INVITE")
+        assert rows[-2:] == [("caller", "handoff", "BYE"), ("handoff", "target", "BYE")]
+        assert show["caller_media"]["before"] == show["caller_media"]["after"]
+        assert show["transfer"]["outcome"] == "connected"
+    blind, message, summary = data["shows"]
+    assert names(blind, "caller") == ["agent", "target"]
+    assert names(message, "caller") == ["agent", "music", "target"]
+    assert names(message, "target") == ["pause", "message", "pause", "caller"]
+    assert names(summary, "target") == ["pause", "summary", "pause", "caller"]
+    assert (blind["summary_header"], message["summary_header"]) == (None, None)
+    assert summary["summary_header"].startswith("Zo%C3%AB Brown")
+
+
+def names(show: dict[str, Any], who: str) -> list[str]:
+    """Name what a party heard, but for pauses that only show that the machine is busy."""
+    rows = [row for row in show["heard"] if row["who"] == who]
+    return [row["heard"] for row in rows if row["heard"] != "pause" or row["seconds"] > 0.2]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -137,15 +172,37 @@ def with_message_to_caller(facts: Facts) -> Facts:
 def with_voice(party: Party, name: str, seconds: float) -> Callable[[Facts], Facts]:
     def change(facts: Facts) -> Facts:
         end = facts.sounds[party][-1].end
-        sounds = [*facts.sounds[party], Sound(end, end + seconds, name)]
+        sounds = [*facts.sounds[party], Sound(end, end + seconds, name.format(mode=facts.mode))]
         return replace(facts, sounds={**facts.sounds, party: sounds})
 
     return change
 
 
-def without_target(facts: Facts) -> Facts:
-    heard = [sound for sound in facts.sounds[Party.CALLER] if sound.name != "target"]
-    return replace(facts, sounds={**facts.sounds, Party.CALLER: heard})
+def with_transfer(**changes: object) -> Callable[[Facts], Facts]:
+    return lambda facts: replace(facts, transfer=facts.transfer.model_copy(update=changes))
+
+
+def without(party: Party, name: str) -> Callable[[Facts], Facts]:
+    def change(facts: Facts) -> Facts:
+        heard = [sound for sound in facts.sounds[party] if sound.name != name.format(mode=facts.mode)]
+        return replace(facts, sounds={**facts.sounds, party: heard})
+
+    return change
+
+
+def moved(party: Party, name: str, start: float, end: float) -> Callable[[Facts], Facts]:
+    """Move the first and the last moment of a sound."""
+
+    def change(facts: Facts) -> Facts:
+        sounds = [
+            replace(sound, start=sound.start + start, end=sound.end + end)
+            if sound.name == name.format(mode=facts.mode)
+            else sound
+            for sound in facts.sounds[party]
+        ]
+        return replace(facts, sounds={**facts.sounds, party: sounds})
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -158,15 +215,44 @@ def without_target(facts: Facts) -> Facts:
         (with_voice(Party.TARGET, "agent", 0.06), "The target heard agent for 60 ms"),
         (with_voice(Party.AGENT, "target", 0.06), "The agent heard target for 60 ms"),
         (with_voice(Party.CALLER, "pause", 0.3), "The caller heard nobody for 300 ms"),
-        (without_target, "The caller did not hear the target."),
+        (with_voice(Party.CALLER, "unknown", 0.3), "The caller heard something unknown for 300 ms"),
+        (with_voice(Party.CALLER, "agent", 0.06), "The caller heard agent, target, agent one after another;"),
+        (without(Party.CALLER, "target"), "The caller did not hear the target."),
+        (moved(Party.TARGET, "caller", -0.3, 0), "The target heard the caller "),
         (lambda facts: replace(facts, left=("Redis",)), "Redis still holds something of the call"),
-        (
-            lambda facts: replace(facts, transfer=facts.transfer.model_copy(update={"outcome": Outcome.BUSY})),
-            "The call log says busy",
-        ),
+        (with_transfer(outcome=Outcome.BUSY), "The call log says busy"),
     ],
 )
 def test_it_claims_nothing_that_was_not_so(facts: Facts, change: Callable[[Facts], Facts], sentence: str) -> None:
-    assert demo_blind.find_problems(facts) == []
-    problems = demo_blind.find_problems(change(facts))
+    assert find_problems(facts) == []
+    problems = find_problems(change(facts))
     assert any(problem.startswith(sentence) for problem in problems), problems
+
+
+@pytest.mark.parametrize("facts", [Mode.MESSAGE, Mode.SUMMARY], indirect=True)
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (with_voice(Party.CALLER, "{mode}", 0.06), "The caller heard {mode} for 60 ms"),
+        (with_voice(Party.TARGET, "music", 0.06), "The target heard music for 60 ms"),
+        (without(Party.CALLER, "music"), "The caller did not hear the music."),
+        (without(Party.TARGET, "{mode}"), "The target did not hear the {mode}."),
+        (with_voice(Party.TARGET, "{mode}", 0.06), "The target heard {mode}, caller, {mode} one after another;"),
+        (moved(Party.TARGET, "{mode}", 0.2, 0.2), "The pause before the {mode} lasted 0."),
+        (moved(Party.TARGET, "caller", 0.2, 0), "The pause after the {mode} lasted 0."),
+        (moved(Party.TARGET, "caller", -0.3, 0), "The pause after the {mode} lasted 0."),
+        (moved(Party.TARGET, "{mode}", 0, -1), "The target heard "),
+        (with_transfer(fixed=True), "The {mode} was not spoken in time"),
+        (moved(Party.AGENT, "caller", 0, 0.4), "The agent still heard the caller "),
+    ],
+)
+def test_nor_of_a_briefing(facts: Facts, change: Callable[[Facts], Facts], sentence: str) -> None:
+    assert find_problems(facts) == []
+    problems = find_problems(change(facts))
+    assert any(problem.startswith(sentence.format(mode=facts.mode)) for problem in problems), problems
+
+
+@pytest.mark.parametrize("facts", [Mode.SUMMARY], indirect=True)
+def test_it_knows_which_summary_the_invite_must_bring(facts: Facts) -> None:
+    other = replace(facts, task=Task(facts.mode, summary="Something else."))
+    assert find_problems(other) == ["The INVITE to the target had not the summary as X-Handoff-Summary."]

@@ -17,8 +17,9 @@ import pytest
 
 from cli.ports import free_port
 from cli.probes import count_calls, http_answers, rtpengine_answers
+from cli.speech.wav import duration
 from cli.stack import Stack, StackError
-from routing.records import Deadline
+from routing.records import Deadline, Standard
 from routing.settings import make_settings
 from routing.store import open_store
 from tests.cli.lines import Lines
@@ -233,7 +234,7 @@ def test_a_stack_within_a_program_tells_ports_and_processes_and_restarts_single_
     settings = make_settings(a_config())
     with Stack(settings, tmp_path / "run", tmp_path / "state") as stack:
         first = stack.processes
-        assert set(first) == {"redis", "rtpengine", "kamailio", "exporter"}
+        assert set(first) == {"redis", "rtpengine", "kamailio", "sidecar", "exporter"}
         assert stack.ports["udp"] == stack.ports["tcp"] == int(settings.sip.listen[0].rpartition(":")[2])
         stack.wait_for("exporter")
         assert http_answers(settings.metrics.listen)
@@ -254,21 +255,37 @@ def test_a_stack_uses_the_redis_and_the_rtpengine_of_another(tmp_path: Path) -> 
         shared = a_config(redis={"url": first.settings.redis.url}, rtpengine={"nodes": nodes})
         lines = Lines()
         with Stack(make_settings(shared), tmp_path / "b", tmp_path / "none", say=lines.say) as second:
-            assert set(second.processes) == {"kamailio", "exporter"}
+            assert set(second.processes) == {"kamailio", "sidecar", "exporter"}
             lines.expect("handoff: warning: rtpengine.nodes.away: rtpengine does not answer")
             assert "rtpengine" not in second.ports
-    assert not (tmp_path / "none").exists()
+    assert sorted(path.name for path in (tmp_path / "none").iterdir()) == ["sounds"]
 
 
-def test_the_apology_is_spoken_and_without_a_speaker_there_is_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_when_a_stack_is_ready_the_standard_sounds_are_in_its_state_dir_and_rtpengine_tells_of_keys(
+    tmp_path: Path,
 ) -> None:
     with Stack(make_settings(a_config()), tmp_path / "run", tmp_path / "state") as stack:
-        assert (stack.run_dir / "apology.wav").read_bytes().startswith(b"RIFF")
-    monkeypatch.setattr("cli.daemons.find_program", lambda name: f"/usr/bin/no-{name}" if "speak" in name else name)
+        folder = tmp_path / "state" / "sounds"
+        assert stack.settings.speech.folder == str(folder)
+        assert [name for name in Standard if not duration(folder / f"{name}.wav")] == []
+        told = Path(f"/proc/{stack.processes['rtpengine']}/cmdline").read_bytes().split(b"\0")
+        assert f"--dtmf-log-dest={stack.settings.rtpengine.dtmf_listen}".encode() in told
+
+
+def test_without_a_speech_engine_a_stack_starts_and_says_what_cannot_be_spoken(tmp_path: Path) -> None:
     lines = Lines()
-    with Stack(make_settings(a_config()), tmp_path / "run", tmp_path / "state", say=lines.say):
-        lines.expect("handoff: warning: the apology will not be heard, espeak-ng cannot speak it")
+    settings = make_settings(a_config(speech={"command": "no-such-engine {file}"}))
+    with Stack(settings, tmp_path / "run", tmp_path / "state", say=lines.say):
+        lines.expect("sidecar: speech failed sound=message: the speech engine no-such-engine is not installed")
+        assert duration(tmp_path / "state" / "sounds" / "music.wav") > 20.0
+
+
+def test_a_folder_of_sounds_that_cannot_be_made_is_told_and_nothing_is_started(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with Up(tmp_path, speech={"folder": str(tmp_path / "file" / "sounds")}) as up:
+        assert up.status() == 1
+    assert f"speech.folder: the folder {tmp_path}/file/sounds cannot be made (Not a directory)" in up.errors.all[1]
+    assert not up.run.exists()
 
 
 def test_a_stack_that_cannot_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
