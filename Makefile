@@ -16,7 +16,7 @@ help: ## list the targets
 install: ## install the Debian packages and the virtual environment (does nothing when they are there)
 	@deploy/install.sh --dev
 
-demo: install ## hand a call over, with real SIP phones and real audio
+demo: install ## hand a call over in each mode, with real SIP phones and real audio
 	@$(BIN)/handoff demo
 
 test: install ## all tests, those on the real daemons included

@@ -9,7 +9,7 @@ import KSR
 from routing import actions as do
 from routing.events import Event, SoundMissing, SoundStarted
 from routing.records import Standard
-from routing.speech import file_of
+from routing.speech import failure_of, file_of
 from rtpengine import RtpengineError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class MediaActions:
     def _play(self, call: Call, action: do.Play) -> Event:
         path = file_of(self._speech, action.sound)
         if not path.exists():
-            return SoundMissing(action.party, action.sound)
+            return SoundMissing(action.party, action.sound, hopeless=failure_of(path).exists())
         try:
             return SoundStarted(action.party, self._media.play(call, action.party, str(path)))
         except RtpengineError as error:

@@ -91,6 +91,8 @@ class SoundMissing(Event):
 
     party: Party
     sound: Sound | Standard
+    hopeless: bool = False
+    """Whether it is known already that it will not come: the speech engine has failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def missing(call: Call, event: ev.SoundMissing, now: float) -> Step:
     """Wait a little for speech that is not there yet, then do with what every node has, then without."""
     transfer, instead = call.transfer, _INSTEAD.get(call.state)
     spoken = isinstance(event.sound, Sound)
-    if spoken and transfer and call.state is not State.APOLOGISING:
+    if spoken and transfer and not event.hopeless and call.state is not State.APOLOGISING:
         since = transfer.requested_at if call.state is State.ANNOUNCING else transfer.answered_at
         if now + LOOK_AGAIN < (since or now) + transfer.patience:
             return enter(call, call.state, sound=now + LOOK_AGAIN), []

@@ -46,3 +46,8 @@ def file_of(settings: Speech, sound: Sound | Standard) -> Path:
     language, voice = sound.language or settings.language, sound.voice or settings.voice
     words = f"{settings.command}\0{language}\0{voice}\0{sound.text}"
     return folder / f"{hashlib.blake2b(words.encode(), digest_size=12).hexdigest()}.wav"
+
+
+def failure_of(path: Path) -> Path:
+    """Find the mark that is there while a text could not be spoken into its file."""
+    return path.with_suffix(".failed")

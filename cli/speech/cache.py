@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SPOKEN = re.compile(r"[0-9a-f]{24}\.wav")
+SPOKEN = re.compile(r"[0-9a-f]{24}\.(?:wav|failed)")
 WORK = ".making-*"
 """Folders in which files are made, before they are moved to their place."""
 ABANDONED = 3600.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli.speech.engine import SpeechError
 from routing.records import Sound
 from routing.settings_fields import check_voice
-from routing.speech import check_speech, file_of
+from routing.speech import check_speech, failure_of, file_of
 from routing.texts import BadValue
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class SpeechService:
     def _speak(self, job: Job) -> None:
         began = time.monotonic()
         outcome = "ok"
+        failure_of(job.path).unlink(missing_ok=True)
         try:
             self._engine.speak(job.text, job.language, job.voice, job.path)
             self._cache.added(job.path)
@@ -121,6 +123,8 @@ class SpeechService:
         self._observe(outcome, time.monotonic() - began)
 
     def _tell(self, job: Job, why: str) -> None:
-        """Write one line; the text is not in it, since it may be confidential."""
+        """Mark the failure, so that no call waits in vain, and write one line; the text may be confidential."""
+        with contextlib.suppress(OSError):  # a full disk, perhaps: then calls wait
+            failure_of(job.path).touch()
         voice = f"language={job.language} voice={job.voice or job.language}"
         self._say(f"speech failed file={job.path.name} {voice} characters={len(job.text)}: {why}")

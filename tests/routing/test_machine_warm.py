@@ -7,7 +7,7 @@ import pytest
 from routing import events as ev
 from routing.outcomes import Mode, Outcome
 from routing.records import Deadline, Delivery, Hold, Party, Sound, Standard, State
-from tests.routing.calls import ACCEPT, ANNOUNCEMENT, APOLOGY, Story, transfer
+from tests.routing.calls import ACCEPT, ANNOUNCEMENT, APOLOGY, MESSAGE, Story, transfer
 
 CALLER, AGENT, TARGET = Party
 ENDED = ["release media", "forget"]
@@ -86,6 +86,14 @@ def test_speech_that_is_not_there_yet_is_waited_for_and_then_the_fixed_message_i
     assert story.call.transfer is not None
     assert story.call.transfer.fixed
     assert story.waits(Deadline.HEARD) == ["bridge leg 1"]
+
+
+def test_speech_that_will_never_come_is_not_waited_for() -> None:
+    story = Story()
+    story.refer_warm()
+    story.answers()
+    story.waits(Deadline.SOUND)
+    assert story.event(ev.SoundMissing(TARGET, MESSAGE, hopeless=True)) == ["play MESSAGE to target"]
 
 
 def test_without_any_sound_the_transfer_goes_on() -> None:

@@ -17,13 +17,15 @@ from tests.stack.warm_talk import PATIENCE, SHORT, WarmTalk
 
 SPEAK = "espeak-ng -b 1 -v {voice} --stdin -w {file}"
 SLOW = f"sh -c 'text=$(cat); case $text in Nobody*) sleep 10;; esac; echo \"$text\" | {SPEAK}'"
+QUICK = {"missing", "failing"}
+"""They have failed before anybody waits for them."""
 ENGINES = {"missing": "/nowhere/engine {file}", "slow": SLOW, "failing": "false {file}"}
 
 
-@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+@pytest.mark.parametrize("engine", ENGINES)
 def test_the_person_hears_the_fixed_message(engine: str) -> None:
     """The ring is not delayed, the deadline counts from the answer, and metric and log say what happened."""
-    speech = SHORT | {"command": engine, "deadline": 1.0}
+    speech = SHORT | {"command": ENGINES[engine], "deadline": 60.0 if engine in QUICK else 1.0}
     with Ua("agent") as agent:
         agent.allow("OPTIONS")
         with System(agent.uri, sidecar=True, speech=speech) as system, WarmTalk(system, agent) as talk:
@@ -36,7 +38,8 @@ def test_the_person_hears_the_fixed_message(engine: str) -> None:
             talk.reaches(State.BRIEFING)
             talk.connected(agent_stays=True)
             fixed = duration(file_of(system.settings.speech, Standard.MESSAGE))
-            assert time.time() - answered > 1.0 + fixed, "speech was waited for, and the message heard to its end"
+            waited = time.time() - answered - fixed
+            assert waited > (0.0 if engine in QUICK else 1.0), "slow speech is waited for, and the message heard out"
             assert talk.last_transfer.outcome is Outcome.CONNECTED
             assert talk.last_transfer.fixed
             assert (
