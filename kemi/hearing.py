@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Reply)
 
+_AHEAD = 0.05  # rtpengine sends the first packets at once, and drops what is left over for the last
 _ENDLESS = 1_000_000  # the longest that a call could last is far less
 
 
@@ -56,11 +57,11 @@ class Hearing:
             self._unblock(call, party)
 
     def play(self, call: Call, party: Party, file: str) -> float:
-        """Play a file to a party, in the place of what plays to it; gives its length in seconds.
+        """Play a file to a party, in the place of what plays to it; gives the seconds until its end.
 
         Raises RtpengineError for a file that cannot be played too: then the party hears nothing.
         """
-        return self._request(call, PlayMedia(call.id, tag(call, party), file)).duration
+        return max(0.0, self._request(call, PlayMedia(call.id, tag(call, party), file)).duration - _AHEAD)
 
     def silence(self, call: Call, party: Party) -> None:
         """Stop what plays to a party, if anything does."""

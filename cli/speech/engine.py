@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from cli.daemons import find_program
-from cli.speech.wav import BadSound, duration, transcode
+from cli.speech.wav import BadSound, duration, transcode, trim
 from routing.texts import shown
 
 SECONDS = 30.0
@@ -65,6 +65,7 @@ class CommandEngine(Engine):
                 if not duration(made):
                     transcode(made, converted, LONGEST)
                     made = converted
+                trim(made)
                 made.replace(path)
         except BadSound as error:
             raise SpeechError(f"what {self._words[0]} wrote cannot be used: {error.text}") from error

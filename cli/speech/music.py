@@ -12,11 +12,13 @@ import math
 import wave
 from typing import TYPE_CHECKING
 
-from cli.speech.wav import RATE
+from cli.speech import wav
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+RATE = 16000
+"""Samples per second that are reckoned; those between them lie on straight lines, which soft tones do not mind."""
 BAR = 3.0
 """Seconds from one chord to the next."""
 PAD_ATTACK, PAD_RELEASE = 1.0, 1.6
@@ -53,8 +55,15 @@ def write_music(path: Path) -> None:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(make_music().tobytes())
+        file.setframerate(wav.RATE)
+        file.writeframes(_finer(make_music(), wav.RATE // RATE).tobytes())
+
+
+def _finer(samples: array.array[int], times: int) -> array.array[int]:
+    """Put samples between the samples, and between the last and the first."""
+    after = [*samples[1:], samples[0]]
+    steps = range(times)
+    return array.array("h", [a + (b - a) * i // times for a, b in zip(samples, after, strict=True) for i in steps])
 
 
 def _add(total: list[float], start: float, sound: list[float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import subprocess
 import wave
 from typing import TYPE_CHECKING
@@ -11,9 +12,12 @@ from cli.daemons import find_program
 if TYPE_CHECKING:
     from pathlib import Path
 
-RATE = 16000
-"""Samples per second of what is made here: what wideband phones can hear."""
-SLOWEST, FASTEST = 8000, 48000
+RATE = 48000
+"""Samples per second of every sound: rtpengine sends its packets evenly at this rate, and in bursts at lower ones."""
+SILENT = 100
+"""Samples up to this are no voice: -50 dB."""
+MARGIN = 0.02
+"""Seconds that are left around the voice."""
 FFMPEG_SECONDS = 60.0
 
 
@@ -27,15 +31,30 @@ class BadSound(Exception):
 
 
 def duration(path: Path) -> float:
-    """Measure a WAV file that can be played as it is, in seconds; 0 for any other file."""
+    """Measure a WAV file that is as all sounds are to be, in seconds; 0 for any other file."""
     try:
         with wave.open(str(path), "rb") as file:
-            fits = file.getsampwidth() == 2 and file.getnchannels() == 1 and SLOWEST <= file.getframerate() <= FASTEST
+            fits = file.getsampwidth() == 2 and file.getnchannels() == 1 and file.getframerate() == RATE
             # A header may tell more than there is: one that was made for a pipe does.
             whole = file.getnframes() * 2 <= path.stat().st_size
             return file.getnframes() / file.getframerate() if fits and whole else 0.0
     except (OSError, EOFError, wave.Error):
         return 0.0
+
+
+def trim(path: Path) -> None:
+    """Take the silence off both ends of a WAV file that `duration` knows: pauses are what the settings say."""
+    with wave.open(str(path), "rb") as file:
+        rate, samples = file.getframerate(), array.array("h", file.readframes(file.getnframes()))
+    loud = [place for place, sample in enumerate(samples) if abs(sample) > SILENT]
+    if not loud:
+        return  # then it is the engine's way of saying nothing
+    margin = round(MARGIN * rate)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples[max(0, loud[0] - margin) : loud[-1] + margin].tobytes())
 
 
 def transcode(source: Path, into: Path, longest: float) -> None:

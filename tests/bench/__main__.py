@@ -15,19 +15,22 @@ import os
 import sys
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import rows, voices
+from tests.bench import briefings, rows, voices
 from tests.bench.profiling import profile
-from tests.bench.result import Result
+
+if TYPE_CHECKING:
+    from tests.bench.result import Result
 
 MEASUREMENTS = {
     "plain": rows.plain_cpu,
     "refer": rows.refer_to_invite,
     "voices": voices.what_the_caller_hears,
-    "leaks": lambda _: [Result("leaked frames: message or summary at the caller, caller at the target", None, 0)],
+    "leaks": briefings.warm_transfers,
     "throughput": rows.throughput,
     "cpu": rows.transfer_cpu,
     "memory": rows.transfer_memory,
@@ -87,6 +90,9 @@ def _print(results: list[Result], problems: dict[str, str]) -> None:
     Console().print(table)
     for native in (result.details["native_us"] for result in results if "native_us" in result.details):
         print(f"The native cfg took {median(native):.0f} us a call; on the machine that the bars are from, 440 us.")
+    for result in results:
+        if result.note:
+            print(f"{result.what}: {result.note}.")
     for name, problem in problems.items():
         print(f"\n{name}: {problem}", file=sys.stderr)
 

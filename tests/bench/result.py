@@ -19,6 +19,7 @@ class Result:
     bar: float
     unit: str = ""
     at_least: bool = False
+    note: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property

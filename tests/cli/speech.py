@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ESPEAK = "espeak-ng -b 1 -v {voice} --stdin -w {file}"
 
 
-def write_wav(path: Path, seconds: float = 0.5, *, rate: int = 16000, channels: int = 1) -> Path:
+def write_wav(path: Path, seconds: float = 0.5, *, rate: int = 48000, channels: int = 1) -> Path:
     """Write a hum."""
     hum = [round(8000 * math.sin(2 * math.pi * 300 * i / rate)) for i in range(round(seconds * rate))]
     with wave.open(str(path), "wb") as file:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,8 @@ from tests.cli.operator import Node, Operator
 from tests.routing.store_help import a_call, a_dialog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.routing.store_help import RedisServer
 
 BEGUN = {"ok": True, "transfer": f"{ID}-1", "target": "support"}
@@ -278,12 +281,21 @@ def test_waiting_with_json_writes_one_object_with_the_outcome(operator: Operator
     assert (result.exit_code, data["call"], data["outcome"], data["status"]) == (1, ID, "rejected", 603)
 
 
+@contextmanager
+def killed(process: subprocess.Popen[str]) -> Iterator[None]:
+    """End a process where the test fails: else leaving it would wait for its end."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_watching_writes_an_object_a_line_survives_a_restart_of_redis_and_ends_with_0_at_ctrl_c(
     operator: Operator, redis: RedisServer
 ) -> None:
     keep(operator, a_call(ID))
     command = [sys.executable, "-m", "cli.main", "calls", "watch", "--json", "--every", "0.1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch, killed(watch):
         assert watch.stdout
         assert watch.stderr
         first = json.loads(watch.stdout.readline())

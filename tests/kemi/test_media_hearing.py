@@ -117,7 +117,7 @@ def test_a_sound_takes_the_place_of_another_and_tells_its_seconds(
     """An apology, for one, instead of the music."""
     call = anchored(pool)
     media.hold(call, music)
-    assert media.play(call, Party.CALLER, message) == pytest.approx(3.0)
+    assert media.play(call, Party.CALLER, message) == pytest.approx(2.95)
     assert hears(pool)[0] == {message}
     media.silence(call, Party.CALLER)
     media.silence(call, Party.AGENT)
