@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cli.paths import DEPLOY, METRICS, REDIS_SOCKET, SETTINGS
 from cli.supervisor import Program
+from routing.settings_lookup import advertised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 SCRIPT = DEPLOY / "kamailio" / "handoff_kemi.py"
 CONFIG = DEPLOY / "kamailio" / "kamailio.cfg"
 DISPATCHER_LIST = "dispatcher.list"
+TLS_CONFIG, TLS_CERTIFICATE, TLS_KEY = "tls.cfg", "tls.pem", "tls.key"
 RUN_FILES = (
     SETTINGS,
     DISPATCHER_LIST,
+    TLS_CONFIG,
+    TLS_CERTIFICATE,
+    TLS_KEY,
     METRICS,
     REDIS_SOCKET,
     "kamailio_ctl",
@@ -88,9 +93,10 @@ def kamailio(settings: Settings, run_dir: Path) -> Program:
     command += ["-x", "fm"]  # Debian's default allocator is the one for debugging, and takes a tenth of the time
     command += ["-m", str(SHARED_MEGABYTES), "-M", str(PRIVATE_MEGABYTES), "-n", str(settings.node.workers)]
     for listen in settings.sip.listen:
-        command += ["-l", f"{listen}/{settings.sip.advertise}" if settings.sip.advertise else listen]
+        command += ["-l", f"{listen}/{advertised(settings.sip, listen)}" if settings.sip.advertise else listen]
     definitions = {
         "DISPATCHER_LIST": f'"{run_dir / DISPATCHER_LIST}"',
+        "TLS_CONFIG": f'"{run_dir / TLS_CONFIG}"',
         "KEMI_SCRIPT": f'"{SCRIPT}"',
         "PING_INTERVAL": PING_INTERVAL,
         "LOG_LEVEL": LOG_LEVELS[settings.log.level],

@@ -14,7 +14,7 @@ from routing.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
+KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM, "tls": socket.SOCK_STREAM}
 SOCKET_LINK = re.compile(r"socket:\[(\d+)\]")
 TCP_LISTEN = "0A"
 
@@ -86,7 +86,8 @@ def _sockets(process: Path) -> Iterator[str]:
 
 
 def _inodes(transport: str, port: int) -> Iterator[str]:
-    for table in (transport, f"{transport}6"):
+    protocol = "udp" if transport == "udp" else "tcp"
+    for table in (protocol, f"{protocol}6"):
         try:
             lines = Path("/proc/net", table).read_text().splitlines()[1:]
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from routing.settings import Settings
 
 INSTALL = "run `make install`, or deploy/install.sh"
-MODULE = "kamailio/modules/app_python3.so"
+MODULES = ("app_python3", "tls")
 PYTHON_HOME = "/usr"
 LONGEST_SOCKET_PATH = 107
 LONGEST_SOCKET_NAME = len("/kamailio_rpc.sock")
@@ -37,7 +38,7 @@ class UnfitError(Exception):
 
 def find_problems(settings: Settings, run_dir: Path) -> list[Problem]:
     """Look for everything that is missing, taken, forbidden or away."""
-    problems = [*_programs(settings), *_path(run_dir), *_ports(settings)]
+    problems = [*_programs(settings), *_path(run_dir), *_ports(settings), *_certificates(settings)]
     if settings.speech.folder and (problem := find_sounds_problem(Path(settings.speech.folder))):
         problems.append(problem)
     if settings.redis.url:
@@ -72,13 +73,14 @@ def _programs(settings: Settings) -> Iterator[Problem]:
     needed = ["setpriv", "kamailio"]
     needed += [] if settings.redis.url else ["redis-server"]
     needed += [] if settings.rtpengine.nodes else ["rtpengine"]
+    needed += [] if settings.tls.certificate else ["openssl"]
     for name in needed:
         if find_program(name) is None:
             yield Problem(name, "this program is not installed", INSTALL)
-    if find_program("kamailio") and not any(
-        True for pattern in ("lib*", "lib/*", "local/lib*") for _ in Path("/usr").glob(f"{pattern}/{MODULE}")
-    ):
-        yield Problem("kamailio", "its Python module (app_python3) is not installed", INSTALL)
+    for module in MODULES if find_program("kamailio") else ():
+        places = (f"{lib}/kamailio/modules/{module}.so" for lib in ("lib*", "lib/*", "local/lib*"))
+        if not any(True for place in places for _ in Path("/usr").glob(place)):
+            yield Problem("kamailio", f"its module {module} is not installed", INSTALL)
     if sys.base_prefix != PYTHON_HOME:
         what = f"handoff runs with the Python in {sys.base_prefix}, but Kamailio with the one in {PYTHON_HOME}"
         yield Problem("python", what, INSTALL)
@@ -106,6 +108,23 @@ def _ports(settings: Settings) -> Iterator[Problem]:
         address = settings.rtpengine.interface.partition("!")[0]
         if problem := find_port_problem("rtpengine.interface", "udp", address, 0):
             yield problem
+
+
+def _certificates(settings: Settings) -> Iterator[Problem]:
+    """Read the files as Kamailio will: it would not start, and only its log would tell why."""
+    tls = settings.tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if tls.certificate and tls.key:
+        try:
+            context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
+        except OSError as error:
+            mend = "give a certificate and its own key, as PEM and not encrypted, which this user may read"
+            yield Problem("tls.certificate", f"it cannot be used with tls.key ({error})", mend)
+    if tls.ca_file:
+        try:
+            context.load_verify_locations(tls.ca_file)
+        except OSError as error:
+            yield Problem("tls.ca_file", f"it cannot be used ({error})", "give a file of certificates as PEM")
 
 
 def _redis(url: str) -> Iterator[Problem]:

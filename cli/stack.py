@@ -19,6 +19,7 @@ from cli.preflight import UnfitError, find_problems, silent_nodes
 from cli.probes import http_answers, node_beats, redis_answers, rtpengine_answers, sip_answers
 from cli.speech.standard import is_ready
 from cli.supervisor import Daemon
+from cli.tls_files import with_tls
 from routing.pools import dispatcher_list
 from routing.settings import make_settings
 
@@ -204,7 +205,7 @@ class Stack:
             sounds = self.state_dir / SOUNDS
             sounds.mkdir(exist_ok=True)
             data["speech"]["folder"] = str(sounds)
-        self.settings = make_settings(data)
+        self.settings = make_settings(with_tls(data, self.settings, self.run_dir))
         (run.path / METRICS).mkdir()
         (run.path / daemons.DISPATCHER_LIST).write_text(dispatcher_list(self.settings))
         (run.path / SETTINGS).touch(mode=0o600)  # redis.url may hold a password

@@ -6,6 +6,7 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from cli.target_logins import restored
 from routing.problems import Problem
 from routing.targets import Target, TargetError
 from routing.texts import shown
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 SHAPE = 'write a list of targets, or {"targets": [...]}'
 
 
-def read_targets(file: Path, defaults: Mapping[str, Any], existing: Container[str]) -> list[Target]:
+def read_targets(
+    file: Path, defaults: Mapping[str, Any], existing: Container[str], stored: Mapping[str, Target]
+) -> list[Target]:
     """Read the targets of a JSON or TOML file (by its name, .toml is TOML); raises TargetError.
 
-    What an entry does not say is taken from `defaults`; a name in `existing` is a problem.
+    What an entry does not say is taken from `defaults`; a name in `existing` is a problem. A secret that is not shown
+    is that of the target in `stored`.
     """
     found: dict[str, Target] = {}
     problems: list[Problem] = []
@@ -30,7 +34,7 @@ def read_targets(file: Path, defaults: Mapping[str, Any], existing: Container[st
             problems.append(Problem(where, f"{shown(entry)} is not a target", "write it as a table with name = ..."))
             continue
         try:
-            target = Target.make({**defaults, **entry})
+            target = Target.make({**defaults, **restored(entry, stored)})
         except TargetError as error:
             problems += [Problem(f"{where}.{each.where}", each.what, each.mend) for each in error.problems]
             continue

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
-CALL, PERSON, CALLER, KEY = (
+CALL, LOGIN, PERSON, CALLER, KEY = (
     "How it is called",
+    "Logging in where it is called",
     "What the person hears and sees",
     "What the caller hears",
     "Taking the call by key",
@@ -37,7 +38,8 @@ class TargetCommand(OperatorCommand):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, those without a heading last."""
-        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in (CALL, PERSON, CALLER, KEY, "Options")}
+        titles = (CALL, LOGIN, PERSON, CALLER, KEY, "Options")
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in titles}
         for parameter in self.get_params(ctx):
             title = parameter.group if isinstance(parameter, GroupedOption) else "Options"
             if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
@@ -60,9 +62,21 @@ def _file(group: str, name: str) -> Decorator:
 _OPTIONS = (
     _option(CALL, "--ring-timeout", "Seconds that each endpoint may ring (1 to 300).", "S", type=float),
     _option(CALL, "--caller-id", "Whose identity it sees: caller, agent, or a SIP URI.", "ID"),
+    _option(CALL, "--diversion", "How it is told whom the call was for: none, diversion, history-info.", "WAY"),
     _option(CALL, "--codec", "PCMU, PCMA, G722 or opus; best first.", "NAME", field="codecs", multiple=True),
     _option(CALL, "--header", "X-... or User-to-User header to add.", "'X-A: b'", field="headers", multiple=True),
-    _option(CALL, "--fallback", "Target that is tried when this one has failed.", "NAME"),
+    _option(CALL, "--ca-file", "Who certifies its hosts, for TLS: certificates as PEM.", "FILE"),
+    _option(CALL, "--hours", "When it may be called: 'mon-fri 09:00-12:00, 13:00-17:30'.", "TEXT", multiple=True),
+    _option(CALL, "--holiday", "Day without hours: 2026-12-25, or 12-25.", "DATE", field="holidays", multiple=True),
+    _option(CALL, "--time-zone", "Time zone of the hours, such as Europe/Berlin.", "NAME"),
+    _option(CALL, "--closed", "What the agent is told out of hours.", "TEXT"),
+    _option(CALL, "--fallback", "Target that is tried when this one has failed, or is closed.", "NAME"),
+    _option(LOGIN, "--user", "Name to log in with; default: that of the URI.", "NAME"),
+    _option(LOGIN, "--secret-prompt", "Ask for the secret, or read a line from a pipe.", is_flag=True),
+    _option(LOGIN, "--secret-env", "Environment variable of `handoff up` that has the secret.", "NAME"),
+    _option(LOGIN, "--secret-file", "File that has the secret.", "FILE", type=click.Path(path_type=Path)),
+    _option(LOGIN, "--secret", "", "VALUE", hidden=True, is_flag=False, flag_value=""),
+    _option(LOGIN, "--for", "Endpoint that these are for; default: all.", "URI", field="only"),
     _option(PERSON, "--mode", "blind: the caller at once; message, or summary: that first.", "MODE"),
     _option(PERSON, "--message", "What is said in the mode message, or where there is no summary.", "TEXT"),
     _file(PERSON, "message"),
@@ -84,7 +98,7 @@ _OPTIONS = (
     _option(KEY, "--accept-timeout", "Seconds that it is waited for each time (1 to 60).", "S", type=float),
 )
 _NEVER_CLEARED = {"name", "endpoints", "mode", "ring_timeout", "caller_id", *(f"{name}_file" for name in SOUNDS)}
-CLEARABLE = [name.replace("_", "-") for name in Target.model_fields if name not in _NEVER_CLEARED]
+CLEARABLE = [name.replace("_", "-") for name in Target.model_fields if name not in _NEVER_CLEARED] + ["login"]
 """What `--clear` can take back."""
 
 
@@ -116,7 +130,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 def cleared(names: Iterable[str]) -> dict[str, Any]:
     """Give the fields that go back to what they are where nothing is said."""
-    fields = [name.replace("-", "_") for name in names]
+    fields = [name.replace("-", "_") for name in names if name != "login"]  # that is one of the endpoints'
     fields += [f"{name}_file" for name in fields if name in SOUNDS]
     return {name: Target.model_fields[name].default for name in fields}
 

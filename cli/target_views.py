@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cli.target_logins import login_text
 from routing.targets import Target
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _basic(target: Target) -> list[tuple[str, str]]:
         ("rings", f"{target.ring_timeout:g} s"),
         ("caller id", target.caller_id),
         ("codecs", ", ".join(target.codecs) or "as configured"),
-        ("endpoints", ", ".join(endpoint.uri for endpoint in target.endpoints)),
+        ("endpoints", ", ".join(login_text(endpoint) for endpoint in target.endpoints)),
     ]
 
 
@@ -59,7 +60,7 @@ def _others(target: Target) -> list[tuple[str, str]]:
 
 def _words(name: str, value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(value)
+        return ("; " if name == "hours" else ", ").join(value)
     return f"{value:g} s" if name in _IN_SECONDS else str(value)
 
 

@@ -11,6 +11,8 @@ from cli.effective import connect, effective_settings
 from cli.fallbacks import check_fallbacks, used_by
 from cli.output import Commands, Exit, Failed, counted, print_fields, print_json, print_table
 from cli.target_files import read_targets
+from cli.target_hours import opening_data, opening_fields, with_opening
+from cli.target_logins import endpoints, sealed, take_login, without_login
 from cli.target_options import CLEARABLE, TargetCommand, cleared, endpoint_option, given, target_options
 from cli.target_sounds import have_spoken, take_files
 from cli.target_views import target_data, target_fields, target_table
@@ -41,7 +43,8 @@ def add_target(config: str | None, as_json: bool, name: str, uris: tuple[str, ..
     What no option says is taken from the section [transfer] of the configuration, as it is now.
     """
     settings = effective_settings(config)
-    target = Target.make({**defaults(settings), **given(options), "name": name, "endpoints": list(uris)})
+    called = endpoints(take_login(options), uris)
+    target = Target.make({**defaults(settings), **given(options), "name": name, "endpoints": called})
     with connect(settings) as store:
         if store.target(name) is not None:
             raise Failed(f"target {name} is there already: change it with `handoff targets set {name} ...`")
@@ -56,12 +59,15 @@ def add_target(config: str | None, as_json: bool, name: str, uris: tuple[str, ..
 @click.option("--clear", multiple=True, type=click.Choice(CLEARABLE), metavar="WHAT", help=CLEAR_HELP)
 def set_target(config: str | None, as_json: bool, name: str, clear: tuple[str, ...], **options: Any) -> None:
     """Change the target NAME; an option that is given replaces what was there, all others stay."""
+    login = take_login(options)
     changes = {**cleared(clear), **given(options)}
-    if not changes:
+    if not (changes or clear or login.user or login.secret):
         raise Failed("nothing to change: give at least one option, see --help", Exit.USAGE)
     settings = effective_settings(config)
     with connect(settings) as store:
         before = _read(store, name)
+        called = endpoints(login, changes.get("endpoints"), before)
+        changes["endpoints"] = without_login(called) if "login" in clear else called
         target = Target.make({**before.model_dump(mode="json"), **changes})
         target = _keep(store, settings, target, before)
     _print_done(f"target {name} changed", target, as_json=as_json)
@@ -70,12 +76,13 @@ def set_target(config: str | None, as_json: bool, name: str, clear: tuple[str, .
 @targets.command("list")
 def list_targets(config: str | None, as_json: bool) -> None:
     """List all targets."""
-    with connect(effective_settings(config)) as store:
+    settings = effective_settings(config)
+    with connect(settings) as store:
         found, problems = read_all(store)
     if as_json:
-        print_json([target_data(target) for target in found])
+        print_json([{**target_data(target), **opening_data(target, settings)} for target in found])
     elif found:
-        print_table(*target_table(found))
+        print_table(*with_opening(target_table(found), found, settings))
     elif not problems:
         click.echo("no targets yet: add one with `handoff targets add NAME URI`", err=True)
     if problems:
@@ -86,9 +93,13 @@ def list_targets(config: str | None, as_json: bool) -> None:
 @click.argument("name")
 def show_target(config: str | None, as_json: bool, name: str) -> None:
     """Show the target NAME."""
-    with connect(effective_settings(config)) as store:
+    settings = effective_settings(config)
+    with connect(settings) as store:
         target = _read(store, name)
-    print_json(target_data(target)) if as_json else print_fields(target_fields(target))
+    if as_json:
+        print_json({**target_data(target), **opening_data(target, settings)})
+    else:
+        print_fields([*target_fields(target), *opening_fields(target, settings)])
 
 
 @targets.command("remove")
@@ -118,11 +129,12 @@ def import_targets(config: str | None, as_json: bool, file: Path, replace: bool)
     """
     settings = effective_settings(config)
     with connect(settings) as store:
+        stored = read_all(store)[0]
         kept = () if replace else store.targets()
-        new = read_targets(file, defaults(settings), kept)
-        if problems := check_fallbacks(new, read_all(store)[0]):
+        new = read_targets(file, defaults(settings), kept, {target.name: target for target in stored})
+        if problems := check_fallbacks(new, stored):
             raise TargetError(str(file), problems)
-        new = [take_files(settings, target) for target in new]
+        new = [sealed(settings, take_files(settings, target)) for target in new]
         for done, target in enumerate(new):
             try:
                 _put(store, target)
@@ -180,14 +192,14 @@ def _keep(store: Store, settings: Settings, target: Target, before: Target | Non
     """Check what only others can tell, keep the target, and have its texts spoken; gives it as it is kept."""
     if problems := check_fallbacks([target], read_all(store)[0]):
         raise TargetError(f"target {shown(target.name)}", problems)
-    target = take_files(settings, target, before)
+    target = sealed(settings, take_files(settings, target, before))
     _put(store, target)
     have_spoken(store, settings, [target])
     return target
 
 
 def _put(store: Store, target: Target) -> None:
-    store.put_target(target.name, target.model_dump_json().encode())
+    store.put_target(target.name, target.to_json())
 
 
 def _print_done(text: str, target: Target, *, as_json: bool) -> None:

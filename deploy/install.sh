@@ -13,10 +13,10 @@ set -euo pipefail
 runtime_packages=(
   kamailio kamailio-python3-modules kamailio-extra-modules kamailio-tls-modules
   kamailio-utils-modules kamailio-json-modules kamailio-redis-modules
-  rtpengine-daemon redis-server espeak-ng ffmpeg python3-venv
+  rtpengine-daemon redis-server espeak-ng ffmpeg openssl python3-venv
 )
-# prometheus for its promtool, baresip and SIPp as phones, the rest to look at what they sent.
-dev_packages=(sip-tester baresip-core prometheus tshark tcpdump curl procps iproute2 shellcheck)
+# prometheus for its promtool, baresip and SIPp as phones, dnsmasq as name server, the rest to look at what they sent.
+dev_packages=(sip-tester baresip-core dnsmasq-base prometheus tshark tcpdump curl procps iproute2 shellcheck)
 services=(kamailio rtpengine-daemon redis-server prometheus)
 
 policy=/usr/sbin/policy-rc.d

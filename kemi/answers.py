@@ -30,19 +30,22 @@ class Answers:
         self._context = context
 
     @staticmethod
-    def expect(call_id: str, party: Party) -> None:
-        """Have the response to the request at hand come to `replied`, and remember whose request it answers."""
+    def expect(call_id: str, party: Party, contact: str = "") -> None:
+        """Have the response to the request at hand come to `replied`, and remember whose request it answers.
+
+        `contact` is what that party is told as our Contact, where its dialog is another one than the response's.
+        """
         KSR.pv.sets("$avp(call)", call_id)
         KSR.pv.sets("$avp(party)", party)
+        KSR.pv.sets("$avp(contact)", contact)
         KSR.tm.t_on_reply(Callback.DIALOG_REPLY)
 
     def replied(self) -> None:
         """Bring a response back into the dialog of its request, and take the answer in it."""
-        original, call_id = text("$T_req($ci)"), text("$avp(call)")
+        call_id = text("$avp(call)")
         offer, sdp = text("$T_req($rb)"), body()
         contact = uri_of(header("Contact"))
-        leg = original.rpartition("-")[2] if original.startswith(f"{call_id}-") else "0"
-        restore_response(self._context.outgoing.contact(call_id, int(leg)))
+        restore_response(text("$avp(contact)"))
         if text("$T_req($rm)") in OFFERS and 200 <= KSR.kx.get_status() < 300:
             self._take_answer(call_id, Party(text("$avp(party)")), offer, sdp, contact)
 

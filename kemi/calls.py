@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import KSR
 
+from kemi.certificates import name_peer
 from kemi.message import (
     Mark,
     SipError,
@@ -16,15 +17,17 @@ from kemi.message import (
     header,
     headers,
     name_call,
+    original,
     reply,
     set_sdp,
     sip_call_id,
     split_routes,
     text,
     uri_of,
-    without_tag,
 )
 from kemi.names import Callback
+from routing.identity import CALLERS, HISTORY, LINE
+from routing.name_addr import without_tag
 from routing.pools import pool_set
 from routing.records import SCHEMA, Call, Deadline, Dialog, Exchange, Media, Party, SessionTimer
 from routing.store import StoreError
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
 RELATIVE_WEIGHTS = 11
 """Kamailio's dispatcher algorithm: shares by the `rweight` of each agent."""
-KEPT_HEADERS = ("P-Asserted-Identity", "Privacy", "History-Info", "Diversion")
 _TIMER = re.compile(r"^\s*(\d+)\s*(?:;.*?refresher\s*=\s*(uac|uas))?", re.IGNORECASE)
 
 
@@ -87,11 +89,13 @@ class Calls:
         """Send the INVITE to the agent chosen, or to the next one that it can be sent to; raises SipError."""
         KSR.tm.t_on_reply(Callback.CALL_REPLY)
         KSR.tm.t_on_failure(Callback.CALL_FAILURE)
+        name_peer(text("$du"))
         while not done(KSR.tm.t_relay()):
             KSR.warn(f"call={name_call()} agent={text('$du')} cannot be reached\n")
             if not done(KSR.dispatcher.ds_next_dst()):
                 self._context.media.release(text("$avp(node)"), name_call())
                 raise SipError(503, "No agent is available", retry_after=10)
+            name_peer(text("$du"))
 
     def replied(self) -> None:
         """Anchor the agent's media in a provisional or final response, and keep a record when it has answered."""
@@ -163,9 +167,16 @@ class Calls:
             media=media,
             exchange=None if media.caller_sdp else Exchange(offerer=Party.AGENT, cseq=cseq, since=now),
             session_timer=self._session_timer(),
-            identity={name: value for name in KEPT_HEADERS if (value := text(f"$T_req($hdr({name}))"))},
+            identity=self._identity(),
             deadlines={Deadline.CHECK: now + settings.media.check_every},
         )
+
+    @staticmethod
+    def _identity() -> dict[str, str]:
+        """Keep what the caller's INVITE says of the caller, and of where the call has been."""
+        found = {name: original(name) for name in (*CALLERS, *HISTORY)}
+        found["Identity"] = found["Identity"] or original("y")  # its short form (RFC 8224 section 4)
+        return {name: LINE.join(values) for name, values in found.items() if values}
 
     @staticmethod
     def _session_timer() -> SessionTimer | None:

@@ -8,6 +8,7 @@ import KSR
 
 from kemi.answers import OFFERS
 from kemi.bodies import DTMF, DTMF_RELAY, TEXT, media_type, read_key, read_summary
+from kemi.certificates import name_peer
 from kemi.message import (
     SipError,
     body,
@@ -19,6 +20,7 @@ from kemi.message import (
     uri_of,
 )
 from kemi.names import Callback
+from kemi.outgoing import called_at
 from kemi.refer import read_refer
 from kemi.sender import Sender
 from kemi.stitch import rewrite_request
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from kemi.context import Context
     from kemi.engine import Finding
     from kemi.performer import Answering
+    from routing.records import Dialog
 
 LISTENING = {State.BRIEFING, State.ACCEPTING, State.DECLINING, State.PARTING, State.BRIDGING}
 """The states in which the person has answered but does not yet talk with the caller: its keys are for us."""
@@ -156,14 +159,17 @@ class Dialogs:
                 raise SipError(500, "The media server did not take the offer") from error
         rewritten = rewrite_request(action.dialog, action.cseq, method, self._contact(call, action.party))
         if rewritten or method in OFFERS:
-            self._answers.expect(call.id, party)
+            self._answers.expect(call.id, party, self._contact(call, party))
         if method in OFFERS:
             KSR.tm.t_on_failure(Callback.DIALOG_FAILURE)
-        _send_on(method)
+        _send_on(method, action.dialog)
 
     def _contact(self, call: Call, party: Party) -> str:
         """Make the Contact by which a party reaches the call."""
-        return self._context.outgoing.contact(call.id, call.leg.number if party is Party.TARGET and call.leg else 0)
+        if party is Party.TARGET and call.leg:
+            uri = call.target.remote_target if call.target else call.leg.uri  # DNS may have chosen the transport
+            return self._context.outgoing.contact(call.id, call.leg.number, uri)
+        return self._context.outgoing.contact(call.id)
 
     def _acknowledge(self, sender: Sender | None) -> None:
         """Pass an ACK on: the first one as it is, later ones with the CSeq that their INVITE got."""
@@ -187,7 +193,7 @@ class Dialogs:
                 if sdp:
                     self._answers.take_late(call, sender.party, peer, sdp)
                 rewrite_request(dialog, dialog.invite_cseq[1], "ACK", self._contact(call, peer))
-                _send_on("ACK")
+                _send_on("ACK", dialog)
                 return
 
 
@@ -214,6 +220,8 @@ def _for_us(call: Call, party: Party, method: str) -> ev.Event | None:
     return None
 
 
-def _send_on(method: str) -> None:
+def _send_on(method: str, dialog: Dialog | None = None) -> None:
+    """Relay the request at hand, which now belongs to this dialog."""
+    name_peer(text("$du") or text("$ru"), called_at(dialog) if dialog else "")
     if not done(KSR.tm.t_relay()) and method != "ACK":
         reply(500, "The other side cannot be reached")

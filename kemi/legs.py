@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import KSR
 
-from kemi.message import body, done, header, headers, sip_call_id, split_routes, text, uri_of, without_tag
+from kemi.certificates import refusal
+from kemi.message import body, done, header, headers, sip_call_id, split_routes, text, uri_of
 from kemi.outgoing import INVITE_CSEQ
 from routing.events import Event, LegAnswered, LegFailed, LegRang
+from routing.name_addr import without_tag
 from routing.records import BadRecordError
 from routing.rule import IllegalEventError
 from routing.rules_strays import bye_stray, cancel_stray
 from routing.store import CallUnknown, LeaseLost, StoreError
+from routing.uris import host_of
 
 if TYPE_CHECKING:
     from kemi.context import Context
@@ -66,6 +69,8 @@ class Legs:
             KSR.info(f"call={call_id} leg={number} is not reached by TCP, trying UDP\n")
             return
         reason = "Request Timeout" if done(KSR.tm.t_branch_timeout()) else text("$T_reply_reason")
+        if silent and (why := refusal(host_of(text("$ru")))):
+            reason = f"TLS: {why}"
         self._handle(call_id, LegFailed(number, status, reason or "Failed", answered=not silent))
 
     def _handle(self, call_id: str, event: LegAnswered | LegRang | LegFailed) -> None:

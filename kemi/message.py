@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import KSR
 
-_TAG = re.compile(r";\s*tag\s*=\s*[^;\s>]+", re.IGNORECASE)
+_QUOTED = re.compile(r'^\s*"(?:[^"\\]|\\.)*"')
 _URI = re.compile(r"<([^>]*)>|^\s*([^;,\s]+)")
 _ROUTE = re.compile(r"<[^>]*>")
 _MARK = re.compile(r";h=([0-9a-f]{16})\.(\d+);n=([^;>]+);d=([^;>]+)")
@@ -59,6 +59,15 @@ def headers(name: str) -> list[str]:
     return found
 
 
+def original(name: str) -> list[str]:
+    """Read all header fields of this name of the request that the response at hand answers, each on one line."""
+    found: list[str] = []
+    variable = f"hdr({name})"
+    while value := text(f"$T_req($({variable}[{len(found)}]))" if found else f"$T_req(${variable})"):
+        found.append(_unfold(value))
+    return found
+
+
 def _unfold(value: str) -> str:
     """Undo line folding (RFC 3261 section 7.3.1); Kamailio leaves it, and blanks at the end, as they came."""
     return _clean((" ".join(value.split()) if "\n" in value else value).strip())
@@ -69,14 +78,9 @@ def sip_call_id() -> str:
     return _clean(KSR.kx.get_callid().strip())
 
 
-def without_tag(value: str) -> str:
-    """Take the tag off a From or To value; the rest stays as its writer wrote it."""
-    return _TAG.sub("", value, count=1).strip()
-
-
 def uri_of(value: str | None) -> str:
     """Take the URI out of a Contact, From or Route value; empty where there is none."""
-    found = _URI.search(value or "")
+    found = _URI.search(_QUOTED.sub("", value or ""))  # within quotes, brackets mean nothing
     return (found[1] or found[2] or "") if found else ""
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import KSR
 
-from kemi.message import done, header, text, uri_of
+from kemi.certificates import name_peer
+from kemi.message import addressed_call, done, header, text, uri_of
 from kemi.names import Callback
+from kemi.places import Places
 from routing.delivery import beside_uui, header_value, multipart, uui_value
+from routing.identity import identity_fields, other_headers
+from routing.name_addr import without_name
 from routing.outcomes import Mode
 from routing.records import Delivery
+from routing.uris import may_be_tls, transport_of
 
 if TYPE_CHECKING:
     from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendMessage, SendNotify
@@ -26,7 +30,9 @@ _OWN_FIELDS = "Via: SIP/2.0/UDP ;branch=z9hG4bK0123.0123456789abcdef0123456789ab
 _READ_BY_TM = ("From:", "To:", "Call-ID:", "CSeq:")
 """Fields that t_uac_send reads. In all others it takes "!" for a sign of its own: it cuts them there, and at a second
 one crashes (Kamailio up to 6.1). So those that have one are added by `hook`, when the request has been made."""
-_TRANSPORT = re.compile(r";\s*transport\s*=", re.IGNORECASE)
+_NAMED = ("From", "To")
+"""Fields of which it keeps the URI and the tag only; `hook` puts the display name back, and tm makes CANCEL and ACK of
+what `hook` has left."""
 _LEG_HOOKS = (Callback.LEG_REPLY, Callback.LEG_FAILURE)
 
 
@@ -36,22 +42,31 @@ class Outgoing:
     def __init__(self, address: str, *, no_reply: float, user_agent: str) -> None:
         """Take our `host:port` for Contact, and the seconds after which an INVITE without any reply is given up."""
         self.address = address
+        self._places = Places.from_environment(address)
         self._no_reply = no_reply
         self._user_agent = f"User-Agent: {user_agent}"
         self._hooks: tuple[Callback, Callback] | None = None
-        self._awkward: list[str] = []
+        self._late: list[str] = []
+        self._named: list[str] = []
+        self._secure_contact = ""
         self._ring_timeout = 0.0
 
-    def contact(self, call_id: str, leg: int = 0) -> str:
-        """Make the Contact URI by which a party reaches the call, or its leg, directly."""
-        return f"<sip:{call_id}{f'-{leg}' if leg else ''}@{self.address}>"
+    def contact(self, call_id: str, leg: int = 0, uri: str = "") -> str:
+        """Make the Contact by which a party, called at `uri`, reaches the call, or its leg, directly."""
+        return self._places.contact(f"{call_id}{f'-{leg}' if leg else ''}", uri)
 
     def hook(self) -> None:
         """Hang the callbacks on the request that tm is making; tm calls this while `_send` runs."""
-        if self._awkward:
-            KSR.hdr.append("".join(self._awkward))
+        for name in self._named:
+            KSR.hdr.remove(name)
+        if self._late:
+            KSR.hdr.append("".join(self._late))
+        if self._secure_contact and (header("Via") or "").startswith("SIP/2.0/TLS"):
+            KSR.hdr.remove("Contact")
+            KSR.hdr.append(f"Contact: {self._secure_contact}\r\n")
         if self._hooks is None:
             if KSR.kx.get_method() == "OPTIONS":  # the dispatcher asks whether an agent is there
+                name_peer(text("$ru"))
                 KSR.tm.t_set_fr(0, round(1000 * self._no_reply))
             return
         on_reply, on_failure = self._hooks
@@ -62,15 +77,25 @@ class Outgoing:
             KSR.tm.t_set_fr(round(1000 * (self._ring_timeout + 10)), round(1000 * self._no_reply))
 
     def _send(
-        self, method: str, uri: str, next_hop: str, fields: list[str], body: str = "", *, grows: bool = False
+        self,
+        method: str,
+        uri: str,
+        next_hop: str,
+        fields: list[str],
+        body: str = "",
+        *,
+        grows: bool = False,
+        called: str = "",
     ) -> bool:
-        """Send a request; one that `grows` with a text, beyond what UDP carries whole, goes by TCP if that can be."""
+        """Send a request; one that `grows` with a text, beyond what UDP carries whole, goes by TCP if that can be.
+
+        `called` is the URI that the party was called at, see `name_peer`.
+        """
         lines = [f"{field}\r\n" for field in (*fields, self._user_agent)]
-        awkward = [line for line in lines if "!" in line and not line.startswith(_READ_BY_TM)]
-        plain = "".join(line for line in lines if line not in awkward)
         size = len("".join((f"{method} {uri} SIP/2.0\r\n", _OWN_FIELDS, self.address, *lines, body)).encode())
         hop = next_hop or uri
-        self._awkward = awkward
+        name_peer(hop, called)
+        plain, self._late, self._named = _sort(lines)
         try:
             if grows and size > UDP_LIMIT and not _names_transport(hop):
                 # It cannot be sent so when we do not listen on TCP.
@@ -79,7 +104,7 @@ class Outgoing:
                 KSR.warn(f"{method} {uri} is longer than {UDP_LIMIT} bytes, but goes by UDP: sip.listen has no tcp\n")
             return done(KSR.tm.t_uac_send(method, uri, next_hop, "", plain, body))
         finally:
-            self._awkward = []
+            self._late, self._named = [], []
 
     def _within(
         self,
@@ -105,7 +130,8 @@ class Outgoing:
         next_hop = uri_of(dialog.routes[0]) if dialog.routes else ""
         self._hooks = hooks
         try:
-            return self._send(method, dialog.remote_target, next_hop, head + fields, body, grows=grows)
+            target, called = dialog.remote_target, called_at(dialog)
+            return self._send(method, target, next_hop, head + fields, body, grows=grows, called=called)
         finally:
             self._hooks = None
 
@@ -117,19 +143,21 @@ class Outgoing:
             f"To: <{leg.uri}>",
             f"Call-ID: {leg.call_id}",
             f"CSeq: {INVITE_CSEQ} INVITE",
-            f"Contact: {self.contact(call.id, leg.number)}",
+            f"Contact: {self.contact(call.id, leg.number, leg.uri)}",
             "Max-Forwards: 70",
             f"Allow: {ALLOW}",
             f"X-Handoff-Call: {call.id}",
-            *(f"{name}: {value}" for name, value in call.identity.items()),
+            *identity_fields(call, transfer, leg),
             *(f"{name}: {value}" for name, value in extra.items()),
         ]
+        if may_be_tls(leg.uri):  # DNS chooses the transport after the Contact has been written
+            self._secure_contact = self.contact(call.id, leg.number, f"{leg.uri};transport=tls")
         self._hooks = _LEG_HOOKS
         self._ring_timeout = transfer.ring_timeout
         try:
             return self._send("INVITE", leg.uri, "", fields, body, grows=True)
         finally:
-            self._hooks = None
+            self._hooks, self._secure_contact = None, ""
 
     def retry_by_udp(self) -> bool:
         """Send the INVITE that got no answer by TCP once more, by UDP; False when that is not for us to decide.
@@ -196,13 +224,32 @@ class Outgoing:
         self._within(action.method, action.dialog, action.cseq, fields, body=sdp, hooks=hooks)
 
 
+def _sort(lines: list[str]) -> tuple[str, list[str], list[str]]:
+    """Tell what t_uac_send is given, which lines `hook` adds, and in the place of which fields."""
+    plain, late, named = list[str](), list[str](), list[str]()
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name in _NAMED and (bare := without_name(value)) != value:
+            plain.append(f"{name}: {bare}")
+            late.append(line)
+            named.append(name)
+        else:
+            (late if "!" in line and not line.startswith(_READ_BY_TM) else plain).append(line)
+    return "".join(plain), late, named
+
+
+def called_at(dialog: Dialog) -> str:
+    """Give the URI that the other party was called at by us; empty where it was not we who called."""
+    return uri_of(dialog.remote) if addressed_call(dialog.call_id) else ""
+
+
 def _names_transport(uri: str) -> bool:
-    return _TRANSPORT.search(uri.rpartition("@")[2]) is not None
+    return transport_of(uri) != ""
 
 
 def _with_summary(transfer: Transfer, sdp: str) -> tuple[dict[str, str], str]:
     """Give the header fields of the target and of the summary, and the body, in the forms that the target wants."""
-    fields, kind, body = dict(transfer.headers), "application/sdp", sdp
+    fields, kind, body = other_headers(transfer), "application/sdp", sdp
     summary, deliver = transfer.summary, transfer.deliver
     if transfer.mode is Mode.SUMMARY and summary:
         if Delivery.HEADER in deliver:

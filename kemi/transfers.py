@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import KSR
 
+from kemi.certificates import trust
 from kemi.message import SipError
+from routing.diversion import Why
+from routing.identity import caller_sender, diversion
+from routing.name_addr import tidy
 from routing.outcomes import Mode
 from routing.records import Call, Hold, Subscription, Transfer
 from routing.target_fields import check_summary
 from routing.targets import FALLBACKS, Target, TargetError
+from routing.uris import host_of, may_be_tls, on_trunk
 from routing.values import BadValue, ReferTo
 
 if TYPE_CHECKING:
@@ -65,15 +71,18 @@ class Transfers:
         headers: Mapping[str, str] | None = None,
         summary: str = "",
     ) -> Transfer:
-        """Make the transfer of a call to a target, with its fallbacks; raises SipError for a summary not fit to use.
+        """Make the transfer of a call to a target, with its fallbacks.
 
         Fallbacks get the same summary and headers; the settings that came with the request are for the target only.
+        Where one of them is closed, the next takes its place. Raises SipError: 480 when all are closed, and for a
+        summary not fit to use.
         """
-        chain = [target, *self._fallbacks(target)]
+        chain = self._open([target, *self._fallbacks(target)], requested_at)
         try:
             words = check_summary(summary) if any(each.mode is Mode.SUMMARY for each in chain) else ""
         except BadValue as error:
             raise SipError(error.status, plain(error.what)) from error
+        why = Why.DEFLECTION if chain[0] is target else Why.TIME_OF_DAY
         transfer_id = f"{call.id}-{call.legs_made + 1}"
         transfer: Transfer | None = None
         for number, each in reversed(list(enumerate(chain))):
@@ -81,7 +90,7 @@ class Transfers:
                 id=transfer_id + "f" * number,
                 target=each.name,
                 source=source,
-                headers={**each.headers, **(headers or {})},
+                headers={**each.headers, **(headers or {}), **diversion(call, each.diversion, why)},
                 summary=words if each.mode is Mode.SUMMARY else "",
                 subscription=None if number else subscription,
                 requested_at=requested_at,
@@ -92,11 +101,32 @@ class Transfers:
         assert transfer is not None, "the chain has the target itself"
         return transfer
 
+    def _open(self, chain: list[Target], now: float) -> list[Target]:
+        """Leave out who is closed now; raises SipError 480 when that is everybody."""
+        hours = {target.name: target.opening(self._settings.node.time_zone) for target in chain}
+        opened = [target for target in chain if hours[target.name].is_open(now)]
+        if opened:
+            return opened
+        openings = {name: moment for name, when in hours.items() if (moment := when.next_opening(now)) is not None}
+        first, mend, retry_after = chain[0], "it never opens: change its hours or holidays", None
+        if openings:
+            name = min(openings, key=lambda name: openings[name])
+            mend, retry_after = f"{name} opens {hours[name].name(openings[name])}", math.ceil(openings[name] - now)
+        error = BadValue(f"target {first.name} is closed: {first.closed}", 480, mend=mend)
+        raise SipError(480, first.closed, retry_after) from error
+
     def _called(self, call: Call, target: Target) -> dict[str, Any]:
         """Say who is called, and how."""
-        senders = {"caller": call.caller.remote, "agent": call.caller.local}
+        try:
+            endpoints = tuple(on_trunk(endpoint.uri, self._settings.tel_trunk) for endpoint in target.endpoints)
+        except BadValue as error:
+            raise SipError(error.status, plain(error.what)) from error
+        for uri in endpoints:
+            if may_be_tls(uri):
+                trust(host_of(uri), target.ca_file)
+        senders = {"caller": caller_sender(call), "agent": tidy(call.caller.local)}
         return {
-            "endpoints": tuple(endpoint.uri for endpoint in target.endpoints),
+            "endpoints": endpoints,
             "ring_timeout": target.ring_timeout,
             "sender": senders.get(target.caller_id, f"<{target.caller_id}>"),
             "codecs": target.codecs or self._settings.transfer.codecs,

@@ -24,6 +24,7 @@ from routing.settings_model import (
     Settings,
     Sip,
     Speech,
+    Tls,
     Transfer,
     Trunk,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "SettingsError",
     "Sip",
     "Speech",
+    "Tls",
     "Transfer",
     "Trunk",
     "load_settings",
@@ -87,7 +89,7 @@ def make_settings(data: Mapping[str, Any], source: str = "the configuration") ->
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        raise SettingsError(source, [*explain(error, Settings, secrets=("redis",)), *conflicts]) from None
+        raise SettingsError(source, [*explain(error, Settings, secrets=("redis", "security")), *conflicts]) from None
     if conflicts:
         raise SettingsError(source, conflicts)
     return settings

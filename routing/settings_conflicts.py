@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from routing.problems import Problem, place
 from routing.settings_fields import check_host_port, check_listen, check_network, check_pattern
-from routing.settings_model import Metrics, Rtpengine, Sip
+from routing.settings_model import Metrics, Rtpengine, Sip, Tls
 from routing.texts import BadValue, check_host, check_name, shown
 from routing.values import check_endpoint
 
@@ -28,7 +28,7 @@ UNIQUE: tuple[tuple[tuple[str, ...], Callable[[str], str], int], ...] = (
     (("pools", "*", "domains", "*"), check_host, 0),
     (("pools", "*", "agents", "*", "uri"), check_endpoint, 2),
 )
-SECTIONS = {"sip": Sip, "rtpengine": Rtpengine, "metrics": Metrics}
+SECTIONS = {"sip": Sip, "tls": Tls, "rtpengine": Rtpengine, "metrics": Metrics}
 WILDCARDS = {"0.0.0.0", "[::]"}  # noqa: S104 - compared with, not listened at
 
 
@@ -39,7 +39,7 @@ def find_conflicts(data: Mapping[str, Any]) -> list[Problem]:
         given = data.get(name, {})
         if isinstance(given, dict):
             full[name] = {**section().model_dump(), **given}
-    return [*_repeated(full), *_unused_pools(full), *_overlapping(full), *_media_ports(full)]
+    return [*_repeated(full), *_unused_pools(full), *_overlapping(full), *_media_ports(full), *_certificates(full)]
 
 
 def each(data: object, *path: str) -> Iterator[tuple[Place, Any]]:
@@ -91,7 +91,8 @@ def _overlapping(data: Mapping[str, Any]) -> Iterator[Problem]:
         other_transport, other_address, other_port = _split_listen(other)
         same_family = address.startswith("[") == other_address.startswith("[")
         wild = same_family and bool(WILDCARDS & {address, other_address})
-        if (transport, port) == (other_transport, other_port) and (address == other_address or wild):
+        same_kind = (transport == "udp") == (other_transport == "udp")
+        if same_kind and port == other_port and (address == other_address or wild):
             yield Problem(
                 place(other_where), f"{shown(other)} is taken by {place(where)}", "use another port or address"
             )
@@ -113,6 +114,18 @@ def _media_ports(data: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem(
                     place(where), f"port {port} is also for media (rtpengine.port_min)", "use one outside the range"
                 )
+
+
+def _certificates(data: Mapping[str, Any]) -> Iterator[Problem]:
+    tls = data["tls"] if isinstance(data["tls"], dict) else {}
+    own, key = tls.get("certificate"), tls.get("key")
+    if bool(own) != bool(key):
+        given, missing = ("certificate", "key") if own else ("key", "certificate")
+        yield Problem(f"tls.{given}", f"it is of no use without tls.{missing}", f"give tls.{missing} as well")
+    elif not own:
+        for where, listen in _valid(data, ("sip", "listen", "*"), check_listen):
+            if listen.startswith("tls:"):
+                yield Problem(place(where), "TLS needs a certificate here", "give tls.certificate and tls.key")
 
 
 def _split_listen(text: str) -> tuple[str, str, int]:

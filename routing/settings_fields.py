@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from routing.hours import check_time_zone
+from routing.secrets import check_reference
 from routing.speech import check_speech
 from routing.texts import (
     BadValue,
@@ -22,18 +24,17 @@ from routing.texts import (
     shown,
     split_host_port,
 )
-from routing.values import check_caller_id, check_endpoint
+from routing.uris import check_agent, check_trunk
+from routing.values import TRANSPORTS, check_caller_id, check_endpoint
 
 VOICE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@-]{0,199}")
 
 
 def check_listen(text: str) -> str:
-    """Check "transport:address:port", such as udp:127.0.0.1:5060 or tcp:[::1]:5060."""
+    """Check "transport:address:port", such as udp:127.0.0.1:5060 or tls:[::1]:5061."""
     transport, _, rest = text.partition(":")
-    if transport == "tls":
-        raise BadValue("tls is not yet available", mend="use udp or tcp")
     address, colon, port = rest.rpartition(":")
-    if transport not in {"udp", "tcp"} or not colon or (":" in address and not address.startswith("[")):
+    if transport not in TRANSPORTS or not colon or (":" in address and not address.startswith("[")):
         raise BadValue(f"{shown(text)} is no place to listen at", mend="write it as udp:127.0.0.1:5060")
     return f"{transport}:{check_address(address)}:{check_port(port)}"
 
@@ -130,6 +131,8 @@ def _placeholders(text: str, known: set[str]) -> set[str]:
 
 Name = Annotated[str, AfterValidator(check_name)]
 Uri = Annotated[str, AfterValidator(check_endpoint)]
+AgentUri = Annotated[str, AfterValidator(check_agent)]
+TrunkUri = Annotated[str, AfterValidator(check_trunk)]
 Listen = Annotated[str, AfterValidator(check_listen)]
 Network = Annotated[str, AfterValidator(check_network)]
 Number = Annotated[str, AfterValidator(check_pattern)]
@@ -141,10 +144,12 @@ RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 CallerId = Annotated[str, AfterValidator(check_caller_id)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(check_text)]
 Path = Annotated[str, AfterValidator(check_path)]
+Reference = Annotated[str, AfterValidator(check_reference)]
 Spoken = Annotated[str, AfterValidator(check_speech)]
 Voice = Annotated[str, AfterValidator(check_voice)]
 Prompt = Annotated[str, AfterValidator(check_prompt)]
 SpeechCommand = Annotated[str, AfterValidator(check_speech_command)]
 Codec = Literal["PCMU", "PCMA", "G722", "opus"]
 RingTimeout = Annotated[float, Field(ge=1, le=300)]
+TimeZone = Annotated[str, AfterValidator(check_time_zone)]
 Port = Annotated[int, Field(ge=1024, le=65535)]

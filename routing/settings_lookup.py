@@ -11,7 +11,7 @@ from routing.texts import SEPARATORS, BadValue, check_host, decode_percent
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from routing.settings_model import Pool, Trunk
+    from routing.settings_model import Pool, Sip, Trunk
 
 # Callers choose what is looked up, so the memory for it must be bounded.
 REMEMBERED = 4096
@@ -63,6 +63,14 @@ def dial_checker(patterns: Iterable[str]) -> Callable[[str], bool]:
         return name in hosts or name.endswith(endings)
 
     return check
+
+
+def advertised(sip: Sip, listen: str) -> str:
+    """Give the host:port by which others reach a place that we listen at; TLS keeps its own port behind NAT."""
+    transport, _, place = listen.partition(":")
+    if sip.advertise is None:
+        return place
+    return f"{sip.advertise.rpartition(':')[0]}:{place.rpartition(':')[2]}" if transport == "tls" else sip.advertise
 
 
 def called_number(user: str) -> str:

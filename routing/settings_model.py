@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from routing.hours import local_zone
 from routing.settings_fields import (
+    AgentUri,
     CallerId,
     Codec,
     Domain,
@@ -23,11 +25,13 @@ from routing.settings_fields import (
     Port,
     Prompt,
     RedisUrl,
+    Reference,
     RingTimeout,
     SpeechCommand,
     Spoken,
     Text,
-    Uri,
+    TimeZone,
+    TrunkUri,
     Voice,
 )
 from routing.settings_lookup import dial_checker, pool_finder, trunk_finder
@@ -46,6 +50,10 @@ class Node(Section):
     """This machine."""
 
     id: Name = Field(default_factory=socket.gethostname, description="Name of this node; default: the hostname.")
+    time_zone: TimeZone = Field(
+        default_factory=local_zone,
+        description="Time zone of office hours where a target says nothing else; default: the machine's.",
+    )
     workers: int = Field(4, ge=1, le=64, description="Kamailio workers per place it listens at.")
 
 
@@ -55,7 +63,7 @@ class Sip(Section):
     listen: tuple[Listen, ...] = Field(
         ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"),
         min_length=1,
-        description="Where to listen: udp:address:port or tcp:address:port.",
+        description="Where to listen: udp:address:port, tcp:address:port or tls:address:port.",
     )
     advertise: HostPort | None = Field(
         None, description="host:port that others reach this node at, if it is behind NAT; default: as in listen."
@@ -64,6 +72,19 @@ class Sip(Section):
         4.0, ge=0.5, le=32, description="Seconds without any reply to an INVITE until its endpoint is unreachable."
     )
     user_agent: Text = Field("handoff", description="User-Agent header of the requests that handoff makes.")
+
+
+class Tls(Section):
+    """How peers are known over TLS, and we to them."""
+
+    certificate: Path | None = Field(None, description="Our certificate, as PEM, with those between it and its CA.")
+    key: Path | None = Field(None, description="The private key of it, as PEM, readable by handoff alone.")
+    ca_file: Path | None = Field(
+        None, description="Whom we trust to certify peers: certificates as PEM; default: those of the system."
+    )
+    verify: bool = Field(
+        default=True, description="Whether a peer that we connect to must have a certificate for the name dialled."
+    )
 
 
 class Redis(Section):
@@ -104,12 +125,17 @@ class Trunk(Section):
     addresses: tuple[Network, ...] = Field(
         min_length=1, description="IP addresses and networks that it calls from.", examples=['["192.0.2.0/24"]']
     )
+    uri: TrunkUri | None = Field(
+        None,
+        description="Where it takes calls, without a user: sip:carrier.example.com. The endpoints of targets that are "
+        "tel: URIs go to the first trunk that has one.",
+    )
 
 
 class Agent(Section):
     """One voice agent of a pool."""
 
-    uri: Uri = Field(description="SIP URI that it is called at.", examples=['"sip:agent@192.0.2.10:5060"'])
+    uri: AgentUri = Field(description="SIP URI that it is called at.", examples=['"sip:agent@192.0.2.10:5060"'])
     weight: int = Field(50, ge=1, le=100, description="Its share of the calls, compared with the others' weights.")
 
 
@@ -185,7 +211,7 @@ class Speech(Section):
     prompt: Prompt = Field(
         "Press {key} to take the call.", description="Asks the person for the key where a target says nothing else."
     )
-    cache_megabytes: int = Field(200, ge=1, le=100_000, description="How large the spoken texts may grow together.")
+    cache_megabytes: int = Field(500, ge=1, le=100_000, description="How large the spoken texts may grow together.")
     cache_days: float = Field(30.0, ge=0.01, le=3650, description="Days after which a text not used is dropped.")
 
 
@@ -194,6 +220,16 @@ class Media(Section):
 
     timeout: float = Field(60.0, ge=5, le=3600, description="Seconds without RTP until a call is ended.")
     check_every: float = Field(30.0, ge=1, le=600, description="Seconds between two looks at a call's RTP.")
+
+
+class Security(Section):
+    """How secrets are kept."""
+
+    key: Reference | None = Field(
+        None,
+        description='Where the key is that encrypts secrets in Redis: "env:NAME" or "file:/path"; 32 bytes in base64. '
+        "Default: they are kept as they are.",
+    )
 
 
 class Metrics(Section):
@@ -220,6 +256,7 @@ class Settings(Section):
 
     node: Node = Node()
     sip: Sip = Sip()
+    tls: Tls = Tls()
     redis: Redis = Redis()
     rtpengine: Rtpengine = Rtpengine()
     trunks: tuple[Trunk, ...] = Field(
@@ -230,6 +267,7 @@ class Settings(Section):
     transfer: Transfer = Transfer()
     speech: Speech = Speech()
     media: Media = Media()
+    security: Security = Security()
     metrics: Metrics = Metrics()
     log: Log = Log()
 
@@ -244,6 +282,11 @@ class Settings(Section):
     def pool_named(self, name: str) -> Pool | None:
         """Find a pool by its name."""
         return self._pools_by_name.get(name)
+
+    @property
+    def tel_trunk(self) -> str | None:
+        """Where numbers of tel: URIs are called; None where no trunk says it."""
+        return next((trunk.uri for trunk in self.trunks if trunk.uri), None)
 
     def may_dial(self, host: str) -> bool:
         """Say whether the policy lets agents have any URI at this host dialled."""

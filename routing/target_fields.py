@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from routing.diversion import Divert
+from routing.hours import check_holiday, check_hours, check_time_zone
 from routing.outcomes import Mode
 from routing.records import Delivery, Hold
+from routing.secrets import Secret, check_user
 from routing.settings_fields import Uri
 from routing.speech import check_speech, fold
-from routing.texts import BadValue, check_header_name, check_header_value, check_name, nearest, shown
+from routing.texts import BadValue, check_header_name, check_header_value, check_name, check_text, nearest, shown
 
 if TYPE_CHECKING:
     from enum import StrEnum
 
 KEYS = "0123456789*#ABCD"
 """The keys of a telephone (RFC 4733 section 3.2)."""
+
+STORED = {"stored": True}
+"""The context of a dump for the store, which alone has secrets; in all others they are hidden."""
+
+
+CLOSED = 100
+"""Letters that the text told out of hours may have."""
 
 
 def parse_mode(text: object) -> Mode:
@@ -60,8 +82,24 @@ def _knows(words: type[StrEnum], what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _check_zone(text: str) -> str:
+    return check_time_zone(text) if text else ""
+
+
+def check_closed(text: str) -> str:
+    """Check what is told out of hours: it becomes a reason phrase (RFC 3261 section 7.2)."""
+    words = check_text(text, "the text").strip()
+    if not 0 < len(words) <= CLOSED:
+        raise BadValue(f"the text is {len(words)} letters long", mend=f"write 1 to {CLOSED} letters")
+    return words
+
+
 def _once(ways: tuple[Delivery, ...]) -> tuple[Delivery, ...]:
     return tuple(dict.fromkeys(ways))
+
+
+def _written(secret: Secret, info: SerializationInfo) -> str:
+    return secret.stored() if info.context == STORED else secret.told()
 
 
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
@@ -69,22 +107,41 @@ HeaderValue = Annotated[str, AfterValidator(check_header_value)]
 Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_check_unique)]
 ModeWord = Annotated[Mode, BeforeValidator(parse_mode)]
 HoldWord = Annotated[Hold, _knows(Hold, "something that a caller on hold can hear")]
+DivertWord = Annotated[Divert, _knows(Divert, "a way to tell of the handover")]
 Ways = Annotated[tuple[Annotated[Delivery, _knows(Delivery, "a way to deliver a summary")], ...], AfterValidator(_once)]
+HoursLine = Annotated[str, AfterValidator(check_hours)]
+Holiday = Annotated[str, AfterValidator(check_holiday)]
+Zone = Annotated[str, AfterValidator(_check_zone)]
+Closed = Annotated[str, AfterValidator(check_closed)]
 Key = Annotated[str, BeforeValidator(check_key)]
 Voice = Annotated[str, AfterValidator(_check_voice)]
 Pause = Annotated[float, Field(ge=0, le=60)]
 Rounds = Annotated[int, Field(ge=1, le=5)]
 Wait = Annotated[float, Field(ge=1, le=60)]
+User = Annotated[str, AfterValidator(check_user)]
+Hidden = Annotated[Secret, PlainValidator(Secret.read), PlainSerializer(_written, when_used="json")]
 
 
 class Endpoint(BaseModel):
     """One place where the target can be called; its URI alone stands for it as well."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     uri: Uri = Field(description="SIP URI that is sent the INVITE.", examples=['"sip:support@192.0.2.20"'])
+    user: User | None = Field(None, description="Name to log in with where it asks for one; default: that of the URI.")
+    secret: Hidden | None = Field(None, description='Where the secret for it is: "env:NAME" or "file:/path".')
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
         return {"uri": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_login(self) -> Self:
+        if self.user is not None and self.secret is None:
+            raise BadValue("it has a user without a secret", mend="give a secret, or leave out the user")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_blanks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}

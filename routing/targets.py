@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from routing.diversion import Divert
+from routing.hours import Hours
 from routing.outcomes import Mode
 from routing.problems import InvalidInputError, explain
 from routing.records import Accept, Delivery, Sound
 from routing.settings_fields import CallerId, Codec, Name, Path, RingTimeout, Spoken
 from routing.speech import check_speech
 from routing.target_fields import (
+    STORED,
+    Closed,
+    DivertWord,
     Endpoint,
     Headers,
     HoldWord,
+    Holiday,
+    HoursLine,
     Key,
     ModeWord,
     Pause,
@@ -23,6 +30,7 @@ from routing.target_fields import (
     Voice,
     Wait,
     Ways,
+    Zone,
     check_summary,
     parse_mode,
 )
@@ -48,7 +56,7 @@ class TargetError(InvalidInputError):
 class Target(BaseModel):
     """A named destination: endpoints that are called one after the other, and the settings for it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     name: Name = Field(description="Name that a Refer-To URI has as its user part.", examples=['"support"'])
     endpoints: tuple[Endpoint, ...] = Field(
@@ -57,7 +65,13 @@ class Target(BaseModel):
     mode: ModeWord = Field(Mode.BLIND, description="What the person who answers hears before the caller.")
     ring_timeout: RingTimeout = Field(30.0, description="Seconds that each endpoint may ring (1 to 300).")
     caller_id: CallerId = Field("caller", description="Whose identity it sees: caller, agent, or a SIP URI.")
+    diversion: DivertWord = Field(
+        Divert.NONE, description="How it is told whom the call was for: none, diversion, or history-info."
+    )
     codecs: tuple[Codec, ...] = Field((), description="Codecs offered, best first; none: those of the settings.")
+    ca_file: Path | None = Field(
+        None, description="Who certifies its hosts, for TLS: certificates as PEM; default: as configured."
+    )
     headers: Headers = Field({}, description="X-... and User-to-User headers added to its INVITE.")
     hold: HoldWord | None = Field(
         None, description="What the caller hears until the person answers: music, or the agent; default: by mode."
@@ -86,7 +100,17 @@ class Target(BaseModel):
     )
     accept_rounds: Rounds = Field(2, description="How often the person is asked (1 to 5).")
     accept_timeout: Wait = Field(8.0, description="Seconds that the key is waited for each time (1 to 60).")
-    fallback: Name | None = Field(None, description="Target that is tried when this one has failed.")
+    hours: tuple[HoursLine, ...] = Field(
+        (),
+        max_length=50,
+        description='When it may be called: "mon-fri 09:00-12:00, 13:00-17:30", "sat 22:00-02:00"; default: always.',
+    )
+    holidays: tuple[Holiday, ...] = Field(
+        (), max_length=500, description='Days without hours: "2026-12-25", or "12-25" in each year.'
+    )
+    time_zone: Zone = Field("", description="Time zone of the hours, such as Europe/Berlin; default: the node's.")
+    closed: Closed = Field("Closed now", description="Told to the agent out of hours, where there is no fallback.")
+    fallback: Name | None = Field(None, description="Target that is tried when this one has failed, or is closed.")
 
     @field_validator(*(f"{name}_file" for name in SOUNDS))
     @classmethod
@@ -110,6 +134,10 @@ class Target(BaseModel):
             return cls.model_validate(data)
         except ValidationError as error:
             raise TargetError(f"target {shown(data.get('name', ''))}", explain(error, cls)) from None
+
+    def to_json(self) -> bytes:
+        """Write it as the store keeps it, for `from_json`; this form alone holds the secrets."""
+        return self.model_dump_json(context=STORED).encode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -171,6 +199,10 @@ class Target(BaseModel):
         text = (own or prompt).replace("{key}", self.accept)
         sound = self.said(text) if own else Sound(text=text)
         return Accept(key=self.accept, prompt=sound, rounds=self.accept_rounds, seconds=self.accept_timeout)
+
+    def opening(self, zone: str) -> Hours:
+        """Give its office hours; `zone` is used where it has no time zone of its own."""
+        return Hours.make(self.hours, self.holidays, self.time_zone or zone)
 
     def texts(self, prompt: str) -> list[Sound]:
         """List all that will be spoken for it in any mode, so that it can be spoken before the first call."""

@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 SCHEMES = ("sip", "sips", "tel")
+TRANSPORTS = ("udp", "tcp", "tls")
 SETTINGS = ("message", "mode", "summary")
 URI_PARAMETER = "handoff-"
 HEADER = "x-handoff-"
@@ -87,16 +88,21 @@ def parse_sip_uri(text: str) -> sipmessage.URI:
 
 
 def check_endpoint(text: str) -> str:
-    """Check a URI that handoff may send an INVITE to, and return it as written; raises BadValue."""
+    """Check a URI that handoff may send an INVITE to, and return it as written; raises BadValue.
+
+    A tel: URI is one too: it goes to a trunk, see `routing.uris.on_trunk`.
+    """
     uri = parse_sip_uri(text)
-    if uri.scheme != "sip":
-        raise BadValue(f"{uri.scheme}: endpoints are not yet available", 416, mend="give a sip: URI")
+    if uri.scheme == "tel":
+        return str(_split(text))
     if uri.password is not None:
         raise BadValue(f"{shown(text)} carries a password", mend="leave out the part between : and @")
     parameters = {name.lower(): value for name, value in uri.parameters.items()}
-    transport = parameters.get("transport", "udp") or ""
-    if transport.lower() not in {"udp", "tcp"}:
-        raise BadValue(f"transport={transport} is not yet available", 501, mend="use transport=udp or transport=tcp")
+    transport = (parameters.get("transport") or "").lower()
+    if "transport" in parameters and transport not in TRANSPORTS:
+        raise BadValue(f"transport={transport} is not known", 501, mend=f"use {', '.join(TRANSPORTS)}")
+    if uri.scheme == "sips" and transport == "udp":
+        raise BadValue(f"{shown(text)} cannot go by UDP", mend="leave out transport=udp, or write sip:")
     if "maddr" in parameters:
         # It would send the call to another host than the one that the policy was asked about.
         raise BadValue(f"{shown(text)} carries maddr", mend="put the host to call after the @")

@@ -9,6 +9,8 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from cli.probes import unchecked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,17 +25,20 @@ class NoAnswer(Exception):
 
 
 def send_options(uri: str, transport: str, host: str, port: int, deadline: float = 2.0) -> int:
-    """Send OPTIONS to `uri` at a host, over "udp" or "tcp", and give the final status; raises NoAnswer.
+    """Send OPTIONS to `uri` at a host, over "udp", "tcp" or "tls", and give the final status; raises NoAnswer.
 
-    The name lookup of a host is outside the deadline, in seconds.
+    The name lookup of a host is outside the deadline, in seconds. Certificates are not checked.
     """
     until = time.monotonic() + deadline
     kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=kind)[0]
-        with socket.socket(family, kind, protocol) as connection:
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.socket(family, kind, protocol))
             connection.settimeout(deadline)
             connection.connect(place)
+            if transport == "tls":
+                connection = stack.enter_context(unchecked().wrap_socket(connection, server_hostname=host))
             call_id = secrets.token_hex(8)
             request = _request(uri, transport, connection.getsockname(), call_id)
             receive = _datagrams if transport == "udp" else _stream

@@ -11,6 +11,7 @@ from cli.diagnosis.options import NoAnswer, send_options
 from cli.ports import split_listen
 from cli.probes import WILDCARDS
 from routing.texts import split_host_port
+from routing.uris import transport_of
 from routing.values import parse_sip_uri
 from rtpengine import Client, Ping, RtpengineError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 NG_DEADLINE = 1.0
 HTTP_DEADLINE = 4.0
-SIP_PORT = 5060
+PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
 def check_media_node(name: str, address: str) -> list[Finding]:
@@ -55,9 +56,9 @@ def check_agent(uri: str) -> list[Finding]:
     """Check that an agent answers OPTIONS; only a warning, since one agent less is what pools are for."""
     part = f"agent {uri}"
     parsed = parse_sip_uri(uri)
-    transport = str(parsed.parameters.get("transport") or "udp").lower()
+    transport = transport_of(uri) or "udp"
     try:
-        status = send_options(uri, transport, parsed.host.strip("[]"), parsed.port or SIP_PORT)
+        status = send_options(uri, transport, parsed.host.strip("[]"), parsed.port or PORTS[transport])
     except NoAnswer as error:
         mend = "check that it runs, its URI, and that it takes SIP from here"
         return [warning(part, f"does not answer OPTIONS: {error}", mend)]

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from cli.diagnosis.finding import START, Finding, failed, ok, warning
 from cli.diagnosis.machine import check_descriptors
+from cli.diagnosis.secrets import check_secrets
 from cli.effective import PATIENCE, connect
 from cli.output import Failed, seconds
 from cli.targets import read_all
@@ -39,7 +40,7 @@ def check_stored(settings: Settings) -> list[Finding]:
         try:
             delay = statistics.median(store.ping() for _ in range(PINGS))
             nodes = store.nodes()
-            targets = _check_targets(store)
+            targets = _check_targets(settings, store)
         except StoreUnavailable as error:
             mend = f"check that it runs at {error.where} and that redis.url is right"
             return [failed("redis", f"it is not available ({error.why})", mend), check_descriptors(None)]
@@ -48,7 +49,7 @@ def check_stored(settings: Settings) -> list[Finding]:
         _check_delay(delay, settings.redis.deadline),
         *check_server(settings),
         *_check_nodes(nodes, settings.node.id),
-        targets,
+        *targets,
         check_descriptors(own if isinstance(own, int) else None),
     ]
 
@@ -144,11 +145,13 @@ def _check_its_media(name: str, health: object) -> list[Finding]:
     return [warning(f"node {name}", f"it gets no answer from rtpengine {media}", mend) for media in sorted(sick)]
 
 
-def _check_targets(store: Store) -> Finding:
+def _check_targets(settings: Settings, store: Store) -> list[Finding]:
     targets, problems = read_all(store)
     if problems:
         what = "; ".join(f"{problem.where}: {problem.what}" for problem in problems)
-        return failed("targets", what, "; ".join(problem.mend for problem in problems))
-    if not targets:
-        return warning("targets", "there are none yet", "add one with `handoff targets add NAME URI`")
-    return ok("targets", f"{len(targets)} can be used")
+        found = failed("targets", what, "; ".join(problem.mend for problem in problems))
+    elif not targets:
+        found = warning("targets", "there are none yet", "add one with `handoff targets add NAME URI`")
+    else:
+        found = ok("targets", f"{len(targets)} can be used")
+    return [found, *check_secrets(settings, targets)]

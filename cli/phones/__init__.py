@@ -28,11 +28,13 @@ from cli.phones.events import (
     TransferProgress,
 )
 from cli.phones.phone import Phone, Phones
+from cli.phones.pjsip import Line
 
 __all__ = [
     "DigitHeard",
     "Event",
     "Incoming",
+    "Line",
     "MediaChanged",
     "MediaPath",
     "Phone",

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cli.phones.events import Journal
+    from cli.phones.pjsip import Line
 
 T = TypeVar("T")
 
+_KINDS = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP, "tls": pj.PJSIP_TRANSPORT_TLS}
 _POLL_MS = 5
 _LOG_LEVEL = 5
 _MAX_CALLS = 4  # what the wheel was built for
@@ -102,9 +104,9 @@ class Engine:
         """Run `action` in this thread, `seconds` from now."""
         self._timers.append((time.monotonic() + seconds, action))
 
-    def add_account(self, name: str, tone: int, address: str, codecs: tuple[str, ...]) -> int:
+    def add_account(self, name: str, tone: int, line: Line, codecs: tuple[str, ...]) -> int:
         """Make a transport, an account and a voice; returns the SIP port."""
-        account = EngineAccount(self, name, codecs, address, write_tone(self.folder / f"{name}.tone.wav", tone))
+        account = EngineAccount(self, name, codecs, line, write_tone(self.folder / f"{name}.tone.wav", tone))
         self.accounts[name] = account
         self._endpoint.accounts[account.port] = account.getId()
         return account.port
@@ -116,11 +118,14 @@ class Engine:
         self._silence.startTransmit(recorder)
         return recorder
 
-    def make_transport(self, address: str) -> tuple[int, int]:
-        """Open a UDP transport at a free port; returns PJSIP's number of it and the port."""
+    def make_transport(self, line: Line) -> tuple[int, int]:
+        """Open a transport, at a free port where the line names none; returns PJSIP's number of it and the port."""
         config = pj.TransportConfig()
-        config.boundAddress = config.publicAddress = address
-        number = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
+        config.port = line.port
+        config.boundAddress = config.publicAddress = line.address
+        if line.certificate:
+            config.tlsConfig.certFile, config.tlsConfig.privKeyFile = str(line.certificate), str(line.key)
+        number = self._endpoint.transportCreate(_KINDS[line.transport], config)
         return number, int(self._endpoint.transportGetInfo(number).localName.rpartition(":")[2])
 
     def _run(self) -> None:

@@ -11,7 +11,7 @@ import pjsua2 as pj
 from cli.phones.call import PhoneCall
 from cli.phones.engine import Engine
 from cli.phones.events import Incoming, Journal
-from cli.phones.pjsip import EngineCall, options
+from cli.phones.pjsip import LOOPBACK, EngineCall, Line, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,8 @@ class Phones:
         *,
         tone: int,
         codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722"),
-        address: str = "127.0.0.1",
+        address: str = LOOPBACK,
+        line: Line | None = None,
         answer_after: float | None = None,
         answer_with: int = 200,
         ring: bool = True,
@@ -65,11 +66,13 @@ class Phones:
         """Switch on a phone whose voice is a tone of `tone` hertz.
 
         It sends 180 at once if it is to `ring`, and with `answer_after` seconds it answers by itself with the status
-        `answer_with`. `codecs` are names from PCMU, PCMA and G722 in its order of preference.
+        `answer_with`. `codecs` are names from PCMU, PCMA and G722 in its order of preference. It is
+        reached over UDP at `address`, or as `line` says.
         """
-        port = self._engine.do(lambda: self._engine.add_account(name, tone, address, codecs))
+        place = line or Line(address=address)
+        port = self._engine.do(lambda: self._engine.add_account(name, tone, place, codecs))
         self.tones[name] = tone
-        phone = Phone(self, self._engine, self._journal, name, f"sip:{name}@{address}:{port}")
+        phone = Phone(self, self._engine, self._journal, name, place.uri(name, port))
         phone.behave(answer_after=answer_after, answer_with=answer_with, ring=ring)
         return phone
 
@@ -81,7 +84,7 @@ class Phone:
         self.phones = phones
         self.name = name
         self.uri = uri
-        self.port = int(uri.rpartition(":")[2])
+        self.port = int(uri.rpartition(":")[2].partition(";")[0])
         self._engine = engine
         self._journal = journal
 

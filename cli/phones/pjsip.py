@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cli.phones.engine import Engine
 
 _RTP_PORTS = 100
+LOOPBACK = "127.0.0.1"
 
 _STATES = {
     pj.PJSIP_INV_STATE_CALLING: State.CALLING,
@@ -40,6 +41,22 @@ _STATES = {
     pj.PJSIP_INV_STATE_CONFIRMED: State.CONFIRMED,
     pj.PJSIP_INV_STATE_DISCONNECTED: State.DISCONNECTED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where a phone is reached, and over what; `certificate` and `key` are PEM files, for TLS."""
+
+    transport: str = "udp"
+    address: str = LOOPBACK
+    port: int = 0
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def uri(self, name: str, port: int) -> str:
+        """Give the URI of the phone."""
+        scheme = "sips" if self.transport == "tls" else "sip"
+        return f"{scheme}:{name}@{self.address}:{port}{';transport=tcp' if self.transport == 'tcp' else ''}"
 
 
 @dataclass(slots=True)
@@ -86,7 +103,7 @@ def _safe(callback: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
 class EngineAccount(pj.Account):  # type: ignore[misc]
     """A phone: its own transport, RTP ports, voice and answering habits."""
 
-    def __init__(self, engine: Engine, name: str, codecs: tuple[str, ...], address: str, tone: Path) -> None:
+    def __init__(self, engine: Engine, name: str, codecs: tuple[str, ...], line: Line, tone: Path) -> None:
         super().__init__()
         self.engine = engine
         self.name = name
@@ -94,8 +111,8 @@ class EngineAccount(pj.Account):  # type: ignore[misc]
         self.rings = True
         self.answers_after: float | None = None
         self.answers_with = 200
-        transport, self.port = engine.make_transport(address)
-        self.create(_account_settings(name, address, self.port, transport))
+        transport, self.port = engine.make_transport(line)
+        self.create(_account_settings(name, line, self.port, transport))
         self.voice: Any = pj.AudioMediaPlayer()
         self.voice.createPlayer(str(tone))
 
@@ -228,17 +245,17 @@ class EngineCall(pj.Call):  # type: ignore[misc]
         self.engine.journal.post(kind(phone=self.account.name, call=self.number, **fields))
 
 
-def _account_settings(name: str, address: str, port: int, transport: int) -> Any:
+def _account_settings(name: str, line: Line, port: int, transport: int) -> Any:
     config = pj.AccountConfig()
-    config.idUri = f"sip:{name}@{address}:{port}"
+    config.idUri = line.uri(name, port)
     config.sipConfig.transportId = transport
     config.natConfig.contactRewriteUse = 0
     config.natConfig.sipOutboundUse = 0
     # Off: a caller that locks the codec sends an UPDATE of its own after each answer with several codecs.
     config.mediaConfig.lockCodecEnabled = False
     rtp = config.mediaConfig.transportConfig
-    rtp.boundAddress = rtp.publicAddress = address
-    rtp.port, rtp.portRange = _rtp_port(address), _RTP_PORTS
+    rtp.boundAddress = rtp.publicAddress = line.address
+    rtp.port, rtp.portRange = _rtp_port(line.address), _RTP_PORTS
     return config
 
 

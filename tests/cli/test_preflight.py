@@ -36,16 +36,19 @@ def test_a_machine_where_all_is_there_has_no_problems() -> None:
     assert found(settings()) == []
 
 
+NEEDED = ("setpriv", "kamailio", "redis-server", "rtpengine", "openssl")
+
+
 def test_each_missing_program_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "find_program", lambda name: None)
     mend = "this program is not installed; run `make install`, or deploy/install.sh"
-    assert found(settings()) == [f"{name}: {mend}" for name in ("setpriv", "kamailio", "redis-server", "rtpengine")]
+    assert found(settings()) == [f"{name}: {mend}" for name in NEEDED]
 
 
 def test_a_missing_module_of_kamailio_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "MODULE", "kamailio/modules/no_such_module.so")
+    monkeypatch.setattr(preflight, "MODULES", ("no_such_module",))
     (problem,) = found(settings())
-    assert problem.startswith("kamailio: its Python module (app_python3) is not installed; run `make install`")
+    assert problem.startswith("kamailio: its module no_such_module is not installed; run `make install`")
 
 
 def test_an_environment_with_another_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

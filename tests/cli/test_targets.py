@@ -254,3 +254,10 @@ def test_every_command_documents_its_exit_codes_and_json(operator: Operator) -> 
             text = operator.types(*filter(None, (group, command)), "--help").output
             assert "Exit codes: 0 ok, 1 failed or not found, 2 wrong usage or configuration" in text
             assert "--json" in text
+
+
+def test_how_a_target_is_told_of_the_handover_is_one_of_three_words(operator: Operator) -> None:
+    assert operator.reads("targets", "add", "support", URI)["diversion"] == "none"
+    assert operator.reads("targets", "set", "support", "--diversion", "history-info")["diversion"] == "history-info"
+    assert "did you mean diversion?" in operator.fails(2, "targets", "set", "support", "--diversion", "divert")
+    assert operator.reads("targets", "set", "support", "--clear", "diversion")["diversion"] == "none"

@@ -89,6 +89,7 @@ def test_the_help_has_the_options_under_headings(operator: Operator) -> None:
     headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert headings == [
         "How it is called:",
+        "Logging in where it is called:",
         "What the person hears and sees:",
         "What the caller hears:",
         "Taking the call by key:",
@@ -158,7 +159,7 @@ def test_a_file_is_converted_and_takes_the_place_of_the_text(operator: Operator,
     assert (data["message"], file.parent, file.name.partition("-")[0]) == (None, sounds, "hello")
     assert f"Warning: {file} was not tried, since no rtpengine is known" in result.stderr
     with wave.open(str(file)) as converted:
-        assert (converted.getframerate(), converted.getsampwidth()) == (16000, 2)
+        assert (converted.getframerate(), converted.getsampwidth()) == (48000, 2)
     quiet = operator.types("targets", "set", "support", "--hold", "agent")
     assert quiet.stderr == ""
     assert operator.reads("targets", "set", "support", "--message", "A call.")["message_file"] is None

@@ -151,6 +151,7 @@ def test_a_message_has_the_text_as_it_is(outgoing: Outgoing, ksr: FakeKsr) -> No
 
 def test_a_long_message_goes_by_tcp_along_its_route(outgoing: Outgoing, ksr: FakeKsr) -> None:
     """RFC 3428 section 8 forbids it over UDP."""
+    ksr.allow("pvx.xavp_rm", "pv.sets")
     assert send_message(outgoing, ksr, "ü" * 700)[2] == "sip:agent@127.0.0.1:5070;transport=tcp"
     assert send_message(outgoing, ksr, "ü" * 700, "<sip:proxy@h;lr>", "<sip:far;lr>")[2] == (
         "sip:proxy@h;lr;transport=tcp"
@@ -177,14 +178,39 @@ def test_fields_with_an_exclamation_mark_are_added_behind_the_back_of_t_uac_send
         return 1
 
     ksr.on("tm.t_uac_send", does=send)
-    ksr.on("hdr.append")
+    ksr.allow("hdr.append", "hdr.remove")
     ksr.on("kx.get_method", returns="NOTIFY")
     caller = dialog(Party.CALLER).model_copy(update={"remote_target": f"sip:{user}@h"})
     agent = dialog(Party.AGENT).model_copy(update={"local": f'"{user}" <sip:h>'})
     call = anchored(FakeRtpengine()).model_copy(update={"caller": caller})
     outgoing.notify(call, SendNotify(agent, 2, None, 100, "Trying", final=False))
-    assert ksr.called("hdr.append") == [(f"Contact: <sip:{user}@h>\r\n",)]
+    name = f'From: "{user}" <sip:h>;tag=ours\r\n'
+    assert ksr.called("hdr.append") == [(f"{name}Contact: <sip:{user}@h>\r\n",)]
     assert "Contact" not in given[0]
-    assert f'From: "{user}" <sip:h>' in given[0]
+    assert "From: <sip:h>;tag=ours\r\n" in given[0]
     outgoing.bye(SendBye(agent, 3))
-    assert len(ksr.called("hdr.append")) == 1
+    assert ksr.called("hdr.append")[1:] == [(name,)]
+
+
+@pytest.mark.parametrize("name", ['"Jörg \\"J\\" <x>;tag=y" ', "Jim ", "Bob"])
+def test_display_names_take_the_place_of_what_t_uac_send_makes_of_them(
+    outgoing: Outgoing, ksr: FakeKsr, name: str
+) -> None:
+    """It would leave them out; values without one are left to it."""
+
+    def send(*_: str) -> int:
+        outgoing.hook()
+        return 1
+
+    ksr.on("tm.t_uac_send", does=send)
+    ksr.allow("hdr.append", "hdr.remove")
+    ksr.on("kx.get_method", returns="BYE")
+    plain = dialog(Party.AGENT)
+    named = plain.model_copy(update={"local": f"{name}<sip:h>"})
+    outgoing.bye(SendBye(named, 2))
+    assert ksr.called("hdr.remove") == [("From",)]
+    assert ksr.called("hdr.append") == [(f"From: {name}<sip:h>;tag=ours\r\n",)]
+    outgoing.bye(SendBye(plain.model_copy(update={"remote": f"{name}<sip:h>"}), 3))
+    assert ksr.called("hdr.remove")[1:] == [("To",)]
+    outgoing.bye(SendBye(plain, 4))
+    assert len(ksr.called("hdr.append")) == 2

@@ -198,6 +198,7 @@ def test_settings_in_the_uri_of_a_command_are_used_unless_it_has_its_own(node: N
     """The command is nearer to the person who gives it."""
     uri = "sip:bob@pbx.example.com;handoff-mode=summary;handoff-summary=uri"
     node.ksr.on("is_myself", returns=False)
+    node.ksr.allow("htable.sht_rm", "pvx.xavp_rm", "pv.sets")
     node.ask("transfer", target=uri)
     assert node.transfer.summary == "uri"
     node.ask("cancel")

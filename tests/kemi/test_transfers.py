@@ -134,7 +134,8 @@ def test_announcement_and_apology_are_heard_in_every_mode(desk: Desk) -> None:
     assert (transfer.announce, transfer.apology) == (Sound(text="One moment."), Sound(file="/sounds/sorry.wav"))
 
 
-def test_a_uri_that_the_policy_allows_takes_a_mode_as_well(desk: Desk) -> None:
+def test_a_uri_that_the_policy_allows_takes_a_mode_as_well(desk: Desk, ksr: FakeKsr) -> None:
+    ksr.allow("htable.sht_rm")
     transfer = desk.plan("sip:bob@pbx.example.com;handoff-mode=message;handoff-message=Hello")
     assert (transfer.target, transfer.mode, transfer.speech) == ("bob", Mode.MESSAGE, Sound(text="Hello"))
 

@@ -43,7 +43,10 @@ class TestProblems:
                     "trunks[0].addresses[1]: 'pbx' is no address or network; write 192.0.2.1 or 192.0.2.0/24"
                 ),
             ),
-            ({"sip": {"listen": ["tls:127.0.0.1:5061"]}}, "sip.listen[0]: tls is not yet available; use udp or tcp"),
+            (
+                {"sip": {"listen": ["tls:127.0.0.1:5061"]}},
+                "sip.listen[0]: TLS needs a certificate here; give tls.certificate",
+            ),
             (
                 {"sip": {"listen": ["127.0.0.1:5060", "udp:::1:5060", "udp:127.0.0.1", "udp:localhost:5060"]}},
                 (

@@ -50,7 +50,7 @@ def test_a_target_survives_a_round_trip_through_json() -> None:
     [
         ({"name": "a b"}, "name: 'a b' is not a name; use 1 to 64 letters"),
         ({"endpoints": []}, "endpoints: this cannot be used; give at least one"),
-        ({"endpoints": ["tel:+4930"]}, "endpoints[0].uri: tel: endpoints are not yet available; give a sip: URI"),
+        ({"endpoints": ["sip:a@h;transport=x"]}, "endpoints[0].uri: transport=x is not known; use udp, tcp, tls"),
         ({"endpoints": [5]}, "endpoints[0]: 5 cannot be used; write it as a table"),
         ({"mode": "blnd"}, "mode: 'blnd' is not a mode; did you mean blind?"),
         ({"mode": 5}, "mode: 5 is not a mode; known are: blind, message, summary"),
@@ -218,8 +218,8 @@ def test_a_uri_that_the_policy_allows_becomes_a_target(uri: str, name: str) -> N
         ("sip:bob@other.example", 403),
         ("tel:+4930", 403),
         ("sip:bob@pbx.example.com;maddr=other.example", 400),
-        ("sips:bob@pbx.example.com", 416),
-        ("sip:bob@pbx.example.com;transport=tls", 501),
+        ("sips:bob@pbx.example.com;transport=udp", 400),
+        ("sip:bob@pbx.example.com;transport=sctp", 501),
     ],
 )
 def test_a_uri_that_may_not_or_cannot_be_dialled_is_refused_with_its_status(uri: str, status: int) -> None:

@@ -57,4 +57,4 @@ class Dialog:
 def uri_address(uri: str) -> Endpoint:
     """Return host and port of a SIP URI."""
     parsed = URI.parse(uri)
-    return parsed.host, parsed.port or 5060
+    return parsed.host.strip("[]"), parsed.port or 5060

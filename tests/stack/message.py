@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from sipmessage import Address, Via
+from sipmessage import Address
 from sipmessage.message import COMPACT_FORMS
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ Endpoint = tuple[str, int]
 Headers = tuple[tuple[str, str], ...]
 
 NOWHERE: Endpoint = ("", 0)
+BRANCH = re.compile(r";\s*branch\s*=\s*([^\s;,]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class Message:
     @property
     def branch(self) -> str:
         """The branch of the topmost Via: the name of the transaction (RFC 3261 section 17.1.3)."""
-        return Via.parse_many(self["Via"])[0].parameters.get("branch") or ""
+        found = BRANCH.search(self["Via"])  # sipmessage takes no received=::1, which RFC 5118 section 4.5 has
+        return found[1] if found else ""
 
     @property
     def from_tag(self) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cli.daemons import DEBIANS_PYTHON
 from cli.speech.standard import is_ready
+from cli.tls_files import with_tls
 from routing.pools import dispatcher_list
 from routing.settings import Settings, make_settings
 from routing.store import StoreError, open_store
@@ -43,7 +44,8 @@ class System:
     `agents` are the URIs of the one pool; `changes` are laid over the settings, section by section. There are as many
     rtpengines as `media_nodes` says. With `beside`, it is one more node: a Kamailio with the Redis and the rtpengines
     of another system. Agents are asked with OPTIONS every `ping_interval` seconds; a `Ua` does not answer by itself.
-    Only with `sidecar` are there sounds in speech.folder, and does rtpengine tell of keys.
+    Only with `sidecar` are there sounds in speech.folder, and does rtpengine tell of keys. Kamailio asks `name_server`
+    instead of the machine's own, which takes root: its /etc/resolv.conf is another one.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class System:
         ping_interval: int = 600,
         beside: System | None = None,
         sidecar: bool = False,
+        name_server: str | None = None,
         **changes: Any,
     ) -> None:
+        self._name_server = name_server
         self.folder = Path(tempfile.mkdtemp(prefix="handoff-test-"))
         self.port = free_port()
         self.proxy = ("127.0.0.1", self.port)
@@ -72,7 +76,7 @@ class System:
         }
         for section, values in changes.items():
             data[section] = {**data[section], **values} if isinstance(data.get(section), dict) else values
-        self.settings: Settings = make_settings(data)
+        self.settings: Settings = make_settings(with_tls(data, make_settings(data), self.folder))
         self.redis: Daemon = beside.redis if beside else self._redis()
         self.rtpengines: dict[str, Daemon] = (
             beside.rtpengines if beside else {name: self._rtpengine(name) for name in ng}
@@ -145,10 +149,15 @@ class System:
             "DISPATCHER_LIST": f'"{self.folder}/dispatcher.list"',
             "PING_INTERVAL": str(ping_interval),
             "LOG_LEVEL": "2",
+            "TLS_CONFIG": f'"{self.folder}/tls.cfg"',
             "KEMI_SCRIPT": f'"{deploy}/handoff_kemi.py"',
         }
         for name, value in names.items():
             command += ["-A", f"{name}={value}"]
+        if self._name_server:
+            (self.folder / "resolv.conf").write_text(f"nameserver {self._name_server}\noptions timeout:1 attempts:1\n")
+            mount = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+            command = ["unshare", "--mount", "sh", "-c", mount, str(self.folder / "resolv.conf"), *command]
         env = DEBIANS_PYTHON | {
             "HANDOFF_SETTINGS": str(self.folder / "settings.json"),
             "HANDOFF_SITE_PACKAGES": sysconfig.get_path("purelib"),

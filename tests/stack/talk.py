@@ -33,8 +33,9 @@ class Talk:
     """Caller, agent and target with RTP; entering it makes the call, and `wire` has seen every message since.
 
     `caller_voice`, `agent_voice` and `target_voice` send at once and note whom they hear, by SSRC. `invited` and
-    `answered` are headers of the caller's INVITE to `number` and of the agent's 200, which has `agent_codecs`. The
-    target is put in the store unless `add_target` is false: for a call while the store is away.
+    `answered` are headers of the caller's INVITE to `number` and of the agent's 200, which has `agent_codecs`; the
+    caller says in From that it is `identity`. The target is put in the store unless `add_target` is false: for a call
+    while the store is away.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class Talk:
         invited: Mapping[str, str] = NONE,
         answered: Mapping[str, str] = NONE,
         agent_codecs: tuple[str, ...] = (),
+        identity: str = "",
         **target_settings: object,
     ) -> None:
         self.system = system
         self.agent = agent
         self._number, self._invited, self._answered, self._codecs = number, invited, answered, agent_codecs
+        self._identity = identity
         self._stack = ExitStack()
         self._target = target
         self._add_target = add_target
@@ -64,7 +67,7 @@ class Talk:
             self.wire = enter(Wire(self.system.port))
             self.caller_voice, self.agent_voice = enter(RtpPeer()), enter(RtpPeer())
             self.target_voice = enter(RtpPeer())
-            self.caller = enter(Ua("caller", proxy=self.system.proxy))
+            self.caller = enter(Ua("caller", proxy=self.system.proxy, identity=self._identity))
             self.target = self._target or enter(Ua("target"))
             if self._add_target:
                 self.system.add_target(TARGET, self.target.uri, **self._target_settings)

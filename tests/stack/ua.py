@@ -60,18 +60,23 @@ _REASONS = {
 class Ua:
     """One user agent with a UDP port of its own; a context manager.
 
-    `proxy` is where requests outside of a dialog are sent (else to the host and port of their URI).
+    `proxy` is where requests outside of a dialog are sent (else to the host and port of their URI). `identity` is what
+    they have in From, tag aside.
     """
 
-    def __init__(self, name: str, *, address: str = "127.0.0.1", proxy: Endpoint | None = None) -> None:
+    def __init__(
+        self, name: str, *, address: str = "127.0.0.1", proxy: Endpoint | None = None, identity: str = ""
+    ) -> None:
         self.name = name
         self.proxy = proxy
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((address, 0))
         want_kernel_time(self._socket)
-        self.address: Endpoint = self._socket.getsockname()
+        self.address: Endpoint = self._socket.getsockname()[:2]
         self.port = self.address[1]
-        self.uri = f"sip:{name}@{address}:{self.port}"
+        self._host = f"[{address}]" if ":" in address else address
+        self.uri = f"sip:{name}@{self._host}:{self.port}"
+        self.identity = identity or f"<{self.uri}>"
         self.received: list[Message] = []
         self.repeats: list[Message] = []
         self._inbox: list[Message] = []
@@ -142,7 +147,7 @@ class Ua:
     ) -> Message:
         """Send an INVITE outside of any dialog."""
         call_id = f"{secrets.token_hex(8)}@{self.address[0]}"
-        own = f"<{self.uri}>;tag={self._tag(call_id)}"
+        own = f"{self.identity};tag={self._tag(call_id)}"
         base: Headers = (("From", own), ("To", f"<{uri}>"), ("Call-ID", call_id), ("CSeq", "1 INVITE"))
         hop = self.proxy or uri_address(uri)
         return self._sent(self._request(("INVITE", uri), base, body=sdp or "", headers=headers, hop=hop), send)
@@ -228,8 +233,7 @@ class Ua:
         self, line: tuple[str, str], base: Headers, *, body: str, headers: Mapping[str, str], hop: Endpoint
     ) -> Message:
         method, uri = line
-        host, port = self.address
-        via = ("Via", f"SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{secrets.token_hex(8)}")
+        via = ("Via", f"SIP/2.0/UDP {self._host}:{self.port};rport;branch=z9hG4bK{secrets.token_hex(8)}")
         message = Message(
             f"{method} {uri} SIP/2.0",
             (via, *base, ("Max-Forwards", "70"), *self._extra(body, headers)),
@@ -265,7 +269,7 @@ class Ua:
         data, ancillary, _, source = self._socket.recvmsg(1 << 16, 64)
         if not data.strip(b"\r\n\0"):
             return True  # a keep-alive
-        message = Message.parse(data, at=kernel_time(ancillary), source=source, destination=self.address)
+        message = Message.parse(data, at=kernel_time(ancillary), source=source[:2], destination=self.address)
         key = (message.method, message.branch, message.cseq) if message.is_request else data
         if key in self._seen:
             self.repeats.append(message)

@@ -1,0 +1,65 @@
+"""Names and secrets for endpoints that ask for them, found at the moment that they are asked for."""
+
+from __future__ import annotations
+
+import urllib.parse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import KSR
+
+from routing.secret_sources import find_value, read_key
+from routing.store import StoreError
+from routing.targets import Target, TargetError
+from routing.texts import BadValue
+from routing.values import parse_sip_uri
+
+if TYPE_CHECKING:
+    from routing.secrets import Secret
+    from routing.settings import Settings
+    from routing.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who handoff is at an endpoint; the secret is a value, and shows as `***`."""
+
+    user: str
+    secret: Secret
+
+
+class CredentialFinder:
+    """Finds the credentials for endpoints of targets; they are in no record and no event, and are not kept here."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        """Take where targets are kept; a key that cannot be used is told at once, while people look at the log."""
+        self._key = settings.security.key
+        self._store = store
+        if self._key is not None:
+            try:
+                read_key(self._key)
+            except BadValue as error:
+                KSR.err(f"secrets of targets cannot be decrypted: {error}\n")
+
+    def find(self, target: str, uri: str) -> Credentials | None:
+        """Find user and secret for the endpoint `uri` of the target; None where there are none that can be used.
+
+        Why not is in the log. A URI that the target does not have, such as one of a 302, gets no credentials.
+        """
+        try:
+            return self._find(target, uri)
+        except (BadValue, TargetError, StoreError) as error:
+            words = error.text if isinstance(error, StoreError) else " ".join(str(error).split())
+            KSR.err(f"target={target} endpoint={uri} asks for credentials that cannot be used: {words}\n")
+            return None
+
+    def _find(self, target: str, uri: str) -> Credentials | None:
+        data = self._store.target(target)
+        endpoints = Target.from_json(data).endpoints if data is not None else ()
+        endpoint = next((each for each in endpoints if each.uri == uri and each.secret), None)
+        if endpoint is None or endpoint.secret is None:
+            mend = f"give them with `handoff targets set {target} --user NAME --secret-prompt`"
+            KSR.warn(f"target={target} endpoint={uri} asks for credentials, and there are none; {mend}\n")
+            return None
+        user = endpoint.user or urllib.parse.unquote(parse_sip_uri(uri).user or "")
+        return Credentials(user, find_value(endpoint.secret, self._key))

@@ -1,0 +1,70 @@
+"""Certificates of a development CA, and a peer over TLS that shows one and notes what it is then told."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import threading
+from pathlib import Path
+from typing import Self
+
+SCRIPT = Path(__file__).parents[2] / "deploy" / "dev_ca.sh"
+
+
+class Authority:
+    """A CA in a folder of its own, made by deploy/dev_ca.sh."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._make()
+        self.ca_file = folder / "ca.pem"
+
+    def certify(self, name: str, *hosts: str, expired: bool = False) -> tuple[Path, Path]:
+        """Make a certificate for these hosts; gives its file and that of its key."""
+        self._make(*(["--expired"] if expired else []), name, *hosts)
+        return self._folder / f"{name}.pem", self._folder / f"{name}.key"
+
+    def _make(self, *arguments: str) -> None:
+        subprocess.run([SCRIPT, self._folder, *arguments], check=True)
+
+
+class TlsPeer:
+    """A context manager: takes TLS connections at a free port of 127.0.0.1, never answers, and keeps what comes in."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate, key)
+        self._context.sni_callback = lambda _, name, __: self.names.append(name)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+        self.port: int = self._listener.getsockname()[1]
+        self.names: list[str | None] = []
+        self.received: list[bytes] = []
+        self.refused: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # it is closed at the end
+            while True:
+                stream, _ = self._listener.accept()
+                stream.settimeout(3)
+                self._talk(stream)
+
+    def _talk(self, stream: socket.socket) -> None:
+        with stream:
+            try:
+                with self._context.wrap_socket(stream, server_side=True) as line:
+                    if data := line.recv(65536):
+                        self.received.append(data)
+            except ssl.SSLError as error:
+                self.refused.append(error.reason)
