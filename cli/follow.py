@@ -63,7 +63,7 @@ def follow_transfer(store: Store, call_id: str, transfer_id: str, report: Callab
 
 def _longest(transfer: Transfer) -> float:
     """Say for how many seconds it may stay in one state."""
-    return transfer.ring_timeout * len(transfer.endpoints) + (HEARD if transfer.mutes else 0.0) + SPARE
+    return sum(place.ring_timeout for place in transfer.endpoints) + (HEARD if transfer.mutes else 0.0) + SPARE
 
 
 def _known(store: Store, call: Call | None, transfer_id: str) -> bool:

@@ -70,7 +70,8 @@ def call_row(call: Call) -> list[str]:
 def transfer_text(call: Call) -> str:
     """Say in a few words where the newest transfer of a call stands."""
     if transfer := call.transfer:
-        endpoint = f" at {call.leg.uri}" if call.leg else ""
+        legs = (call.leg,) if call.leg else call.legs
+        endpoint = f" at {', '.join(leg.uri for leg in legs)}" if legs else ""
         return f"to {transfer.target}{endpoint}"
     return f"{call.history[-1].target}: {call.history[-1].outcome}" if call.history else ""
 

@@ -8,17 +8,20 @@ import KSR
 
 from kemi.certificates import refusal
 from kemi.message import body, done, header, headers, sip_call_id, split_routes, text, uri_of
-from kemi.outgoing import INVITE_CSEQ
-from routing.events import Event, LegAnswered, LegFailed, LegRang
+from routing.events import Event, LegAnswered, LegFailed, LegRang, LegRedirected
 from routing.name_addr import without_tag
 from routing.records import BadRecordError
 from routing.rule import IllegalEventError
 from routing.rules_strays import bye_stray, cancel_stray
 from routing.store import CallUnknown, LeaseLost, StoreError
 from routing.uris import host_of
+from routing.values import BadValue, check_endpoint, parse_sip_uri
 
 if TYPE_CHECKING:
     from kemi.context import Context
+
+MOVED = 302
+"""The only redirection that is followed: the others are for good, or need a choice."""
 
 
 class Legs:
@@ -33,7 +36,7 @@ class Legs:
         status = KSR.kx.get_status()
         call_id, number = self._leg()
         if 180 <= status < 190:
-            self._handle(call_id, LegRang(number))
+            self._handle(call_id, LegRang(number, int(text("$cs"))))
         elif 200 <= status < 300:
             self._handle(call_id, self._answered(number))
 
@@ -49,7 +52,7 @@ class Legs:
             call_id=sip_call_id(),
             local=without_tag(header("From") or ""),
             local_tag=text("$ft"),
-            cseq=INVITE_CSEQ,
+            cseq=int(text("$cs")),
             remote=without_tag(header("To") or ""),
             remote_tag=text("$tt"),
             remote_target=uri_of(header("Contact")),
@@ -71,9 +74,26 @@ class Legs:
         reason = "Request Timeout" if done(KSR.tm.t_branch_timeout()) else text("$T_reply_reason")
         if silent and (why := refusal(host_of(text("$ru")))):
             reason = f"TLS: {why}"
-        self._handle(call_id, LegFailed(number, status, reason or "Failed", answered=not silent))
+        elsewhere = self._redirection() if status == MOVED else ""
+        if elsewhere:
+            self._handle(call_id, LegRedirected(number, elsewhere))
+        else:
+            self._handle(call_id, LegFailed(number, status, reason or "Failed", answered=not silent))
 
-    def _handle(self, call_id: str, event: LegAnswered | LegRang | LegFailed) -> None:
+    def _redirection(self) -> str:
+        """Find where a 302 sends us: to the host that was called, or to one that the policy lets be dialled."""
+        contact = uri_of(text("$T_rpl($hdr(Contact))"))
+        try:
+            host = parse_sip_uri(check_endpoint(contact)).host
+        except BadValue as error:
+            KSR.info(f"call={sip_call_id()} is redirected, but not to a place that can be called: {error.what}\n")
+            return ""
+        if host == text("$rd") or self._context.settings.may_dial(host):
+            return contact
+        KSR.info(f"call={sip_call_id()} is redirected to {host}, which policy.dial_uris does not list\n")
+        return ""
+
+    def _handle(self, call_id: str, event: LegAnswered | LegRang | LegFailed | LegRedirected) -> None:
         try:
             self._context.engine.handle(call_id, lambda _: event)
         except CallUnknown:

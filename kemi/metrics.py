@@ -63,7 +63,7 @@ class Metrics:
 
     def invited(self, transfer: Transfer, now: float) -> None:
         """Note how long the first INVITE of a transfer took to leave."""
-        if not transfer.attempts:
+        if transfer.invited_at is None:
             self._to_invite.observe(now - transfer.requested_at)
 
     def call(self, pool: str) -> None:

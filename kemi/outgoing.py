@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from routing.records import Call, Dialog, Leg, Transfer
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, PRACK"
-INVITE_CSEQ = 1
 UDP_LIMIT = 1300
 """Bytes beyond which a request goes by TCP (RFC 3261 section 18.1.1)."""
 _OWN_FIELDS = "Via: SIP/2.0/UDP ;branch=z9hG4bK0123.0123456789abcdef0123456789abcdef.0\r\nContent-Length: 999\r\n\r\n"
@@ -135,25 +134,28 @@ class Outgoing:
         finally:
             self._hooks = None
 
-    def invite(self, call: Call, leg: Leg, transfer: Transfer, sdp: str) -> bool:
+    def invite(
+        self, call: Call, leg: Leg, transfer: Transfer, sdp: str, authorization: tuple[str, str] | None = None
+    ) -> bool:
         """Send INVITE to an endpoint; False when it could not even be sent (no route, no memory)."""
         extra, body = _with_summary(transfer, sdp)
         fields = [
             f"From: {leg.sender};tag={leg.tag}",
             f"To: <{leg.uri}>",
             f"Call-ID: {leg.call_id}",
-            f"CSeq: {INVITE_CSEQ} INVITE",
+            f"CSeq: {leg.cseq} INVITE",
             f"Contact: {self.contact(call.id, leg.number, leg.uri)}",
             "Max-Forwards: 70",
             f"Allow: {ALLOW}",
             f"X-Handoff-Call: {call.id}",
             *identity_fields(call, transfer, leg),
             *(f"{name}: {value}" for name, value in extra.items()),
+            *([": ".join(authorization)] if authorization else []),
         ]
         if may_be_tls(leg.uri):  # DNS chooses the transport after the Contact has been written
             self._secure_contact = self.contact(call.id, leg.number, f"{leg.uri};transport=tls")
         self._hooks = _LEG_HOOKS
-        self._ring_timeout = transfer.ring_timeout
+        self._ring_timeout = leg.ring_until - leg.started_at
         try:
             return self._send("INVITE", leg.uri, "", fields, body, grows=True)
         finally:
@@ -177,7 +179,7 @@ class Outgoing:
 
     def cancel(self, action: CancelLeg) -> None:
         """Send CANCEL with a Reason; without effect when the INVITE has its final response (RFC 3261 section 9.1)."""
-        KSR.tmx.t_cancel_callid_reason(action.call_id, str(INVITE_CSEQ), 0, action.reason.cause)
+        KSR.tmx.t_cancel_callid_reason(action.call_id, str(action.cseq), 0, action.reason.cause)
 
     def bye(self, action: SendBye) -> None:
         """Send BYE, with the Reason where there is one."""

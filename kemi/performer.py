@@ -47,7 +47,9 @@ class Performer:
             case do.RefreshSession():
                 self._outgoing.refresh(call, action)
             case do.InviteLeg():
-                return self._invite(action, call)
+                return self._invite(action, call, None)
+            case do.InviteAgain():
+                return self._invite(action, call, action.authorization)
             case do.CancelLeg():
                 self._outgoing.cancel(action)
             case do.ReleaseLegMedia():
@@ -66,12 +68,16 @@ class Performer:
                 pass  # done by the engine, with the lease held
         return None
 
-    def _invite(self, action: do.InviteLeg, call: Call) -> Event | None:
+    def _invite(
+        self, action: do.InviteLeg | do.InviteAgain, call: Call, authorization: tuple[str, str] | None
+    ) -> Event | None:
+        leg, transfer = action.leg, action.transfer
         try:
-            sdp = self._media.offer_leg(call, action.leg, action.transfer.codecs)
+            sdp = self._media.offer_leg(call, leg, transfer.codecs)
         except RtpengineError as error:
-            return MediaFailed(503, error.text)
-        self._metrics.invited(action.transfer, time.time())
-        if not self._outgoing.invite(call, action.leg, action.transfer, sdp):
-            return LegFailed(action.leg.number, 503, "Service Unavailable", answered=False)
+            return MediaFailed(503, error.text, leg.number)
+        if authorization is None:
+            self._metrics.invited(transfer, time.time())
+        if not self._outgoing.invite(call, leg, transfer, sdp, authorization):
+            return LegFailed(leg.number, 503, "Service Unavailable", answered=False)
         return None

@@ -37,7 +37,7 @@ class Sender:
     def check(self, call: Call) -> None:
         """Refuse who does not know the dialog's Call-ID and tags (RFC 3261 section 12.2.2)."""
         dialog = call.dialog(self.party)
-        if dialog is None and self.party is Party.TARGET and call.leg and call.leg.number == self.leg:
+        if dialog is None and self.party is Party.TARGET and call.calling(self.leg):
             raise SipError(491, "Request Pending", retry_after=1)  # it overtook the 200 that makes the dialog
         known = dialog is not None and (
             dialog.call_id == sip_call_id() and dialog.remote_tag == text("$ft") and dialog.local_tag == text("$tt")

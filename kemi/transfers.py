@@ -13,7 +13,7 @@ from routing.diversion import Why
 from routing.identity import caller_sender, diversion
 from routing.name_addr import tidy
 from routing.outcomes import Mode
-from routing.records import Call, Hold, Subscription, Transfer
+from routing.records import Call, Destination, Hold, Subscription, Transfer
 from routing.target_fields import check_summary
 from routing.targets import FALLBACKS, Target, TargetError
 from routing.uris import host_of, may_be_tls, on_trunk
@@ -126,8 +126,7 @@ class Transfers:
                 trust(host_of(uri), target.ca_file)
         senders = {"caller": caller_sender(call), "agent": tidy(call.caller.local)}
         return {
-            "endpoints": endpoints,
-            "ring_timeout": target.ring_timeout,
+            "endpoints": tuple(Destination(uri=uri, ring_timeout=target.ring_timeout) for uri in endpoints),
             "sender": senders.get(target.caller_id, f"<{target.caller_id}>"),
             "codecs": target.codecs or self._settings.transfer.codecs,
         }

@@ -97,10 +97,20 @@ class InviteLeg(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class InviteAgain(Action):
+    """Send the INVITE of a leg once more, with the field that answers the endpoint's challenge."""
+
+    leg: Leg
+    transfer: Transfer
+    authorization: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class CancelLeg(Action):
-    """Send CANCEL for the INVITE of a leg."""
+    """Send CANCEL for the INVITE of a leg, by its Call-ID and CSeq."""
 
     call_id: str
+    cseq: int
     reason: Reason
 
 

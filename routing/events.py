@@ -30,9 +30,10 @@ class TransferCancelled(Event):
 
 @dataclass(frozen=True, slots=True)
 class LegRang(Event):
-    """An endpoint sent a provisional response from 180 to 189."""
+    """An endpoint sent a provisional response from 180 to 189 to the INVITE of this CSeq."""
 
     leg: int
+    cseq: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,24 @@ class LegFailed(Event):
     status: int
     reason: str
     answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LegChallenged(Event):
+    """An endpoint wants to know who calls (401, 407); `authorization` is the field that answers it, if we can."""
+
+    leg: int
+    status: int
+    reason: str
+    authorization: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegRedirected(Event):
+    """An endpoint wants us to call elsewhere (302), which the policy allows."""
+
+    leg: int
+    uri: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +121,14 @@ class MediaBridged(Event):
 
 @dataclass(frozen=True, slots=True)
 class MediaFailed(Event):
-    """rtpengine could not do what the transfer needed; `status` is what the agent is told."""
+    """rtpengine could not do what the transfer needed; `status` is what the agent is told.
+
+    `leg` is the one that could not be offered media, 0 for the one that has answered.
+    """
 
     status: int
     reason: str
+    leg: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,13 @@ STRAY_HUNG_UP = "stray HungUp"
 STRAY_LOST = "stray PartyLost"
 STRAY_REQUEST = "stray RequestReceived"
 STRAY_DEADLINE = "stray DeadlinePassed"
+_OF_A_LEG = ev.LegRang | ev.LegAnswered | ev.LegFailed | ev.LegChallenged | ev.LegRedirected
 _STRAY_LEG: dict[type[ev.Event], str] = {
     ev.LegAnswered: STRAY_ANSWERED,
     ev.LegRang: STRAY_RANG,
     ev.LegFailed: STRAY_FAILED,
+    ev.LegChallenged: STRAY_FAILED,
+    ev.LegRedirected: STRAY_FAILED,
 }
 _STRAY_PARTY: dict[type[ev.Event], str] = {
     ev.AgentHungUp: STRAY_HUNG_UP,
@@ -74,6 +77,8 @@ _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     (ev.LegRang,                 (s.illegal,          s.illegal,          t.ring,             s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.illegal,          s.nothing,          s.illegal)),
     (ev.LegAnswered,             (s.illegal,          s.illegal,          t.answer,           t.answer,           s.answer_again,     s.answer_again,     s.answer_again,     s.answer_again,     s.answer_again,     s.answer_again,     s.illegal,          s.answer_again,     s.illegal)),
     (ev.LegFailed,               (s.illegal,          s.illegal,          f.leg_failed,       f.leg_failed,       s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.illegal,          s.nothing,          s.illegal)),
+    (ev.LegChallenged,           (s.illegal,          s.illegal,          f.challenged,       f.challenged,       s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.illegal,          s.nothing,          s.illegal)),
+    (ev.LegRedirected,           (s.illegal,          s.illegal,          f.redirected,       f.redirected,       s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.illegal,          s.nothing,          s.illegal)),
     (STRAY_ANSWERED,             (s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered,    s.drop_answered)),
     (STRAY_RANG,                 (s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing,     s.drop_ringing)),
     (STRAY_FAILED,               (s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing)),
@@ -82,14 +87,14 @@ _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     (STRAY_REQUEST,              (s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog,        s.no_dialog)),
     (STRAY_DEADLINE,             (s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing)),
     (ev.MediaBridged,            (s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          t.bridged,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
-    (ev.MediaFailed,             (s.nothing,          s.nothing,          f.leg_media_failed, s.illegal,          f.leg_media_failed, s.illegal,          s.illegal,          f.bridge_failed,    s.illegal,          s.illegal,          s.nothing,          s.illegal,          s.illegal)),
+    (ev.MediaFailed,             (s.nothing,          s.nothing,          f.offer_failed,     f.offer_failed,     f.answer_failed,    s.nothing,          s.nothing,          f.bridge_failed,    s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.illegal)),
     (ev.SoundStarted,            (s.illegal,          b.started,          s.illegal,          s.illegal,          b.started,          b.started,          b.started,          s.illegal,          s.illegal,          s.illegal,          b.started,          b.started,          s.illegal)),
     (ev.SoundMissing,            (s.illegal,          b.missing,          s.illegal,          s.illegal,          b.missing,          b.missing,          b.missing,          s.illegal,          s.illegal,          s.illegal,          b.missing,          b.missing,          s.illegal)),
     (ev.KeyPressed,              (s.illegal,          s.illegal,          s.illegal,          s.illegal,          b.key_early,        b.key,              b.ignore_key,       b.ignore_key,       s.illegal,          s.illegal,          s.illegal,          b.ignore_key,       s.illegal)),
     (ev.MediaLost,               (d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       d.media_lost,       s.illegal)),
     (ev.CallerHungUp,            (d.hang_up,          d.abandon,          d.abandon,          d.abandon,          b.part,             b.part,             b.part,             d.abandon,          d.hang_up,          d.hang_up,          d.hang_up_sorry,    s.hung_up_too,      s.illegal)),
     (ev.AgentHungUp,             (d.hang_up,          d.agent_left,       d.agent_left,       d.agent_left,       d.agent_left,       d.agent_left,       d.agent_left,       d.agent_left,       t.agent_gone,       s.illegal,          d.agent_left,       s.illegal,          s.illegal)),
-    (ev.TargetHungUp,            (s.illegal,          s.illegal,          f.target_left,      f.target_left,      b.hung_up,          b.hung_up,          b.hung_up,          f.target_left,      d.hang_up,          d.hang_up,          s.illegal,          b.left_alone,       s.illegal)),
+    (ev.TargetHungUp,            (s.illegal,          s.illegal,          f.target_overtook,  f.target_overtook,  b.hung_up,          b.hung_up,          b.hung_up,          f.target_left,      d.hang_up,          d.hang_up,          s.illegal,          b.left_alone,       s.illegal)),
     (ev.PartyLost,               (d.lost,             d.lost_waiting,     d.lost_waiting,     d.lost_waiting,     d.lost_bridging,    d.lost_bridging,    d.lost_bridging,    d.lost_bridging,    d.lost_leaving,     d.lost,             d.lost_sorry,       s.nothing,          s.illegal)),
     (ev.RequestReceived,         (d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.retry_later,      d.relay,            d.relay,            d.retry_later,      d.retry_later,      s.illegal)),
     (ev.SessionChanged,          (d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.resume_bridge,    d.change_session,   d.change_session,   d.change_session,   s.nothing,          s.illegal)),
@@ -113,12 +118,11 @@ def row_of(call: Call, event: ev.Event, now: float) -> Row:
     """Find the row of an event: its type, the name of its deadline, or that of what is no longer current."""
     if isinstance(event, ev.DeadlinePassed):
         return event.name if call.deadlines.get(event.name, math.inf) <= now else STRAY_DEADLINE
-    if isinstance(event, ev.LegRang | ev.LegAnswered | ev.LegFailed) and (
-        call.leg is None or event.leg != call.leg.number
-    ):
-        return _STRAY_LEG[type(event)]
+    if isinstance(event, _OF_A_LEG):
+        answered = call.leg is not None and call.leg.number == event.leg
+        return type(event) if answered or call.calling(event.leg) else _STRAY_LEG[type(event)]
     if isinstance(event, ev.HungUp | ev.PartyLost | ev.RequestReceived) and call.dialog(event.party) is None:
-        overtook = isinstance(event, ev.TargetHungUp) and call.leg is not None and event.leg == call.leg.number
+        overtook = isinstance(event, ev.TargetHungUp) and call.calling(event.leg)
         return type(event) if overtook else _STRAY_PARTY[type(event)]
     return type(event)
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from routing.outcomes import Mode, Outcome
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the record's form; a record of another version is refused, not guessed at."""
 
 HISTORY = 10
@@ -131,6 +131,13 @@ class Subscription(Record):
     """Where it lives on when the agent has left: a BYE ends the session, not the subscription (RFC 5057 section 4)."""
 
 
+class Destination(Record):
+    """One place where the target can be called, and how long it may ring."""
+
+    uri: str
+    ring_timeout: float
+
+
 class Leg(Record):
     """One INVITE of ours to one endpoint of the target."""
 
@@ -140,6 +147,11 @@ class Leg(Record):
     tag: str
     sender: str
     started_at: float
+    ring_until: float
+    cseq: int = 1
+    """Rises with each challenge that is answered (RFC 3261 section 8.1.3.5)."""
+    redirected: bool = False
+    """Whether another endpoint has sent us here (302): that is followed once."""
 
 
 class Attempt(Record):
@@ -179,8 +191,13 @@ class Transfer(Record):
     target: str
     mode: Mode
     source: Literal["refer", "command"]
-    endpoints: tuple[str, ...]
-    ring_timeout: float
+    endpoints: tuple[Destination, ...]
+    at_once: int = 1
+    """How many endpoints ring at the same time."""
+    tried: int = 0
+    """How many endpoints have been called, or are."""
+    hunt_timeout: float = 0.0
+    """Seconds after the first INVITE in which somebody must have answered; 0 for no such limit."""
     sender: str
     """From of the INVITE, without tag: the caller's identity, the agent's, or a fixed one."""
     codecs: tuple[str, ...] = ()
@@ -276,7 +293,7 @@ class SessionTimer(Record):
 class Call(Record):
     """A caller's call with all its dialogs, its transfer if one is under way, and what it waits for."""
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     id: str
     node: str
     media_node: str
@@ -287,7 +304,10 @@ class Call(Record):
     caller: Dialog
     agent: Dialog | None
     target: Dialog | None = None
+    legs: tuple[Leg, ...] = ()
+    """The endpoints that are being called."""
     leg: Leg | None = None
+    """The one that has answered."""
     legs_made: int = 0
     media: Media = Media()
     exchange: Exchange | None = None
@@ -325,6 +345,10 @@ class Call(Record):
     def fresh(self) -> bool:
         """Whether nothing has happened to it since the agent answered: then nobody need read it to end it."""
         return self.state is State.TALKING and not self.legs_made
+
+    def calling(self, number: int) -> Leg | None:
+        """Find the leg of this number among those being called."""
+        return next((leg for leg in self.legs if leg.number == number), None)
 
     @property
     def held(self) -> bool:

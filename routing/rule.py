@@ -135,7 +135,14 @@ def end(call: Call, reason: Reason | None, *gone: Party) -> Step:
         if party not in gone:
             call, byes = release(call, party, reason)
             actions += byes
-    nothing_left: dict[str, object] = {"leg": None, "agent": None, "target": None, "exchange": None, "deadlines": {}}
+    nothing_left: dict[str, object] = {
+        "leg": None,
+        "legs": (),
+        "agent": None,
+        "target": None,
+        "exchange": None,
+        "deadlines": {},
+    }
     return call.model_copy(update={"state": State.ENDED, **nothing_left}), [*actions, ReleaseMedia()]
 
 

@@ -14,7 +14,7 @@ from routing import events as ev
 from routing.outcomes import Mode, Outcome
 from routing.records import Call, Party, Sound, Standard, State, Transfer
 from routing.rule import TERMINATED, Step, end, enter, finish, leads_to, release, tell_agent, update_transfer
-from routing.rules_failing import fail_leg
+from routing.rules_failing import fail_answered
 from routing.rules_transfer import PLAY_AFTER, call_first, join
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def declined(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
     """BYE the person, who has heard goodbye, and go on to the next endpoint or fail."""
     outcome, status, reason = _refusal(call)
     call, byes = release(call, Party.TARGET, do.Reason(status, reason))
-    call, actions = fail_leg(call, outcome, status, reason, now)
+    call, actions = fail_answered(call, outcome, status, reason, now)
     return call, [*byes, *actions]
 
 
@@ -164,7 +164,7 @@ def _refusal(call: Call) -> tuple[Outcome, int, str]:
 def hung_up(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Go on to the next endpoint or fail: this person does not want the call."""
     outcome, status, reason = _refusal(call)
-    call, actions = fail_leg(call.model_copy(update={"target": None}), outcome, status, reason, now)
+    call, actions = fail_answered(call.model_copy(update={"target": None}), outcome, status, reason, now)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
 

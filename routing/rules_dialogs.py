@@ -44,8 +44,7 @@ def hang_up(call: Call, event: ev.HungUp, now: float) -> Step:
 
 def _abandon(call: Call, outcome: Outcome, reason: do.Reason, now: float, *gone: Party) -> Step:
     """End a call whose caller, or whose media, is gone while its transfer was under way."""
-    ringing = call.target is None and call.leg is not None
-    call, cancelled = let_leg_go(call, reason) if ringing else (call, [])
+    call, cancelled = let_leg_go(call, reason) if call.target is None else (call, [])
     told = TERMINATED if outcome is Outcome.CALLER_HUNG_UP else reason
     call = update_transfer(call, outcome=outcome, status=told.cause, reason=told.text)
     call, (*notified, recorded) = close(call, now)

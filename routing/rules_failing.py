@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from routing import actions as do
 from routing import events as ev
 from routing.outcomes import Outcome, outcome_of
-from routing.records import Attempt, Call, Hold, Party, Standard, State
+from routing.records import Call, Hold, Leg, Party, Standard, State
 from routing.rule import (
     TERMINATED,
     TIMED_OUT,
@@ -20,28 +20,37 @@ from routing.rule import (
     tell_agent,
     update_transfer,
 )
-from routing.rules_transfer import PLAY_AFTER, call_next, start
+from routing.rules_transfer import PLAY_AFTER, call_next, hunt_until, invite, note_attempt, ring_on, start
 
 if TYPE_CHECKING:
     from routing.actions import Action
 
-_NO_LEG = {"leg": None, "target": None}
+MOST_ANSWERS = 2
+"""How often we say who calls, where an endpoint asks again."""
+MOVED = do.Reason(302, "Moved Temporarily")
+
+_NO_LEG = {"leg": None, "legs": (), "target": None}
 
 
 def let_leg_go(call: Call, reason: do.Reason) -> Step:
-    """BYE the person who has answered, or CANCEL the endpoint that has not, if one was called."""
+    """BYE the person who has answered, or CANCEL the endpoints that have not, if any were called."""
     if call.target is not None:
         return release(call, Party.TARGET, reason)
-    return call, [do.CancelLeg(call.leg.call_id, reason)] if call.leg else []
+    return call, [do.CancelLeg(leg.call_id, leg.cseq, reason) for leg in call.legs]
+
+
+def _release_legs(call: Call) -> Step:
+    """Drop the media of all legs, and the legs with it."""
+    legs = (*call.legs, call.leg) if call.leg else call.legs
+    media = call.media.model_copy(update={"target_sdp": ""})
+    return call.model_copy(update=_NO_LEG | {"media": media}), [do.ReleaseLegMedia(leg.number) for leg in legs]
 
 
 def fail(call: Call, outcome: Outcome, status: int, reason: str, now: float) -> Step:
     """Give the transfer up, and go on with its fallback, with the agent, or without any of them."""
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
-    released: list[Action] = [do.ReleaseLegMedia(call.leg.number)] if call.leg else []
-    media = call.media.model_copy(update={"target_sdp": ""})
-    call = call.model_copy(update=_NO_LEG | {"media": media})
+    call, released = _release_legs(call)
     if transfer.fallback and outcome is not Outcome.CANCELLED:
         call, recorded = finish(call, outcome, status, reason, now)
         update = {"subscription": transfer.subscription, "requested_at": now}
@@ -78,33 +87,73 @@ def close(call: Call, now: float) -> Step:
     return call, [*told, *recorded]
 
 
-def fail_leg(call: Call, outcome: Outcome, status: int, reason: str, now: float, *, for_all: bool = False) -> Step:
-    """Note how this endpoint failed, and try the next one unless there is none, or this one spoke `for_all`."""
-    leg, transfer = call.leg, call.transfer
-    assert leg is not None, "a leg is under way"
+def fail_leg(  # noqa: PLR0917 how it failed, in the order of `fail`
+    call: Call, leg: Leg, outcome: Outcome, status: int, reason: str, now: float, *, for_all: bool = False
+) -> Step:
+    """Note how this endpoint failed. When no other one rings try the next, unless this one spoke `for_all`."""
+    call = note_attempt(call, leg, status, reason, now)
+    call = update_transfer(call, outcome=None, status=None, reason=None)
+    others = tuple(other for other in call.legs if other.number != leg.number)
+    transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
-    attempt = Attempt(uri=leg.uri, status=status, reason=reason, started_at=leg.started_at, ended_at=now)
-    attempts = (*transfer.attempts, attempt)
-    call = update_transfer(call, attempts=attempts, outcome=None, status=None, reason=None)
-    if for_all or len(attempts) == len(transfer.endpoints):
+    released = do.ReleaseLegMedia(leg.number)
+    if others:
+        return ring_on(call.model_copy(update={"legs": others})), [released]
+    if for_all or transfer.tried == len(transfer.endpoints) or now >= hunt_until(call, now):
         return fail(call, outcome, status, reason, now)
     call, invited = call_next(call.model_copy(update=_NO_LEG), now)
-    return call, [do.ReleaseLegMedia(leg.number), *invited]
+    return call, [released, *invited]
+
+
+def fail_answered(call: Call, outcome: Outcome, status: int, reason: str, now: float) -> Step:
+    """Fail the endpoint whose person has answered, but does not get the call."""
+    assert call.leg is not None, "a leg has answered"
+    return fail_leg(call, call.leg, outcome, status, reason, now)
 
 
 @leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
 def leg_failed(call: Call, event: ev.LegFailed, now: float) -> Step:
     """Go on to the next endpoint, or fail with what this one said (6xx: no other one is of use)."""
+    leg = call.calling(event.leg)
+    assert leg is not None, "it was being called"
     outcome = outcome_of(event.status) if event.answered else Outcome.UNREACHABLE
-    return fail_leg(call, outcome, event.status, event.reason, now, for_all=event.status >= 600)
+    return fail_leg(call, leg, outcome, event.status, event.reason, now, for_all=event.status >= 600)
+
+
+@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+def challenged(call: Call, event: ev.LegChallenged, now: float) -> Step:
+    """Say who calls, if we can: once, and once more if the endpoint found the answer too old (RFC 7616 section 3.3)."""
+    leg, transfer = call.calling(event.leg), call.transfer
+    assert leg is not None, "it was being called"
+    assert transfer is not None, "a transfer is under way"
+    if event.authorization is None or leg.cseq > MOST_ANSWERS:
+        return fail_leg(call, leg, Outcome.AUTH_FAILED, event.status, event.reason, now)
+    again = leg.model_copy(update={"cseq": leg.cseq + 1})
+    legs = tuple(again if other is leg else other for other in call.legs)
+    return call.model_copy(update={"legs": legs}), [do.InviteAgain(again, transfer, event.authorization)]
+
+
+@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+def redirected(call: Call, event: ev.LegRedirected, now: float) -> Step:
+    """Call where the endpoint sends us, for the time that it had itself; but a redirection leads to no other one."""
+    leg = call.calling(event.leg)
+    assert leg is not None, "it was being called"
+    if leg.redirected:
+        return fail_leg(call, leg, Outcome.REJECTED, MOVED.cause, MOVED.text, now)
+    call = note_attempt(call, leg, MOVED.cause, MOVED.text, now)
+    call = call.model_copy(update={"legs": tuple(other for other in call.legs if other is not leg)})
+    call, invited = invite(call, event.uri, leg.ring_until, now, redirected=True)
+    return call, [do.ReleaseLegMedia(leg.number), *invited]
 
 
 @leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
 def ring_timeout(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
-    """CANCEL the endpoint that nobody answers, and go on to the next or fail."""
-    call, cancelled = let_leg_go(call, TIMED_OUT)
-    call, actions = fail_leg(call, Outcome.NO_ANSWER, TIMED_OUT.cause, TIMED_OUT.text, now)
-    return call, [*cancelled, *actions]
+    """CANCEL the endpoints that nobody answers, and go on to the next or fail."""
+    actions: list[Action] = []
+    for leg in [leg for leg in call.legs if leg.ring_until <= now]:
+        call, failed = fail_leg(call, leg, Outcome.NO_ANSWER, TIMED_OUT.cause, TIMED_OUT.text, now)
+        actions += [do.CancelLeg(leg.call_id, leg.cseq, TIMED_OUT), *failed]
+    return call, actions
 
 
 @leads_to(State.TALKING, State.APOLOGISING)
@@ -122,10 +171,19 @@ def no_transfer(call: Call, event: ev.TransferCancelled, now: float) -> Step:
 
 
 @leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
-def leg_media_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
-    """Fail the endpoint that could not be offered media, or whose answer could not be taken."""
+def offer_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
+    """Fail the endpoint that could not even be offered media."""
+    leg = call.calling(event.leg)
+    if leg is None:
+        return call, []  # it has been let go meanwhile
+    return fail_leg(call, leg, Outcome.MEDIA_FAILED, event.status, event.reason, now)
+
+
+@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+def answer_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
+    """BYE the person whose answer could not be taken, and go on to the next endpoint or fail."""
     call, byes = release(call, Party.TARGET, do.Reason(event.status, event.reason))
-    call, actions = fail_leg(call, Outcome.MEDIA_FAILED, event.status, event.reason, now)
+    call, actions = fail_answered(call, Outcome.MEDIA_FAILED, event.status, event.reason, now)
     return call, [*byes, *actions]
 
 
@@ -139,10 +197,18 @@ def bridge_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
 
 @leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
 def target_left(call: Call, event: ev.TargetHungUp, now: float) -> Step:
-    """Fail: the person hung up before the caller came on; so quickly, perhaps, that the BYE overtook the 200."""
-    accepted = do.AcceptRequest(200, "OK")
+    """Fail: the person hung up before the caller came on."""
     call, actions = fail(call.model_copy(update={"target": None}), Outcome.REJECTED, 603, "Decline", now)
-    return call, [accepted, *actions]
+    return call, [do.AcceptRequest(200, "OK"), *actions]
+
+
+@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+def target_overtook(call: Call, event: ev.TargetHungUp, now: float) -> Step:
+    """Fail the endpoint whose person hung up so quickly that its BYE overtook the 200."""
+    leg = call.calling(event.leg)
+    assert leg is not None, "it was being called"
+    call, actions = fail_leg(call, leg, Outcome.REJECTED, 603, "Decline", now, for_all=True)
+    return call, [do.AcceptRequest(200, "OK"), *actions]
 
 
 # --- apologising -----------------------------------------------------------------------------------------------------

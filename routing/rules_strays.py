@@ -52,7 +52,7 @@ def drop_ringing(call: Call, event: ev.LegRang, now: float) -> Step:
 
 def cancel_stray(call_id: str, event: ev.LegRang) -> do.CancelLeg:
     """CANCEL an endpoint that is not wanted; only its number is needed."""
-    return do.CancelLeg(f"{call_id}-{event.leg}", TERMINATED)
+    return do.CancelLeg(f"{call_id}-{event.leg}", event.cseq, TERMINATED)
 
 
 @leads_to()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from routing import actions as do
 from routing import events as ev
 from routing.outcomes import Outcome
-from routing.records import Call, Delivery, Hold, Leg, Party, State
+from routing.records import Attempt, Call, Delivery, Hold, Leg, Party, State
 from routing.rule import (
     ELSEWHERE,
     Step,
@@ -76,23 +77,48 @@ def call_first(call: Call, now: float) -> Step:
 
 
 def call_next(call: Call, now: float) -> Step:
-    """INVITE the first endpoint that has not been tried."""
+    """INVITE the endpoints that come next: one, or as many as may ring at once."""
+    transfer = call.transfer
+    assert transfer is not None, "a transfer is under way"
+    until = hunt_until(call, now)
+    actions: list[Action] = []
+    for destination in transfer.endpoints[transfer.tried : transfer.tried + transfer.at_once]:
+        call, invited = invite(call, destination.uri, min(until, now + destination.ring_timeout), now)
+        actions += invited
+    call = update_transfer(call, invited_at=transfer.invited_at or now, tried=transfer.tried + len(actions))
+    call = enter(call, State.CALLING)
+    return ring_on(call), actions
+
+
+def hunt_until(call: Call, now: float) -> float:
+    """Find until when somebody must have answered."""
+    transfer = call.transfer
+    assert transfer is not None, "a transfer is under way"
+    return (transfer.invited_at or now) + transfer.hunt_timeout if transfer.hunt_timeout else math.inf
+
+
+def invite(call: Call, uri: str, until: float, now: float, *, redirected: bool = False) -> Step:
+    """INVITE one endpoint, which may ring until then."""
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
     number = call.legs_made + 1
     leg = Leg(
         number=number,
-        uri=transfer.endpoints[len(transfer.attempts)],
+        uri=uri,
         call_id=f"{call.id}-{number}",
         tag=f"{number}-{call.id}",
         sender=transfer.sender,
         started_at=now,
+        ring_until=until,
+        redirected=redirected,
     )
-    call = update_transfer(call, invited_at=transfer.invited_at or now)
-    call = enter(call, State.CALLING, ring=now + transfer.ring_timeout)
-    call = call.model_copy(update={"leg": leg, "legs_made": number})
-    assert call.transfer is not None, "it was there above"
-    return call, [do.InviteLeg(leg, call.transfer)]
+    call = call.model_copy(update={"legs": (*call.legs, leg), "legs_made": number})
+    return call, [do.InviteLeg(leg, transfer)]
+
+
+def ring_on(call: Call) -> Call:
+    """Be looked at when the first of the endpoints has rung for long enough."""
+    return call.with_deadlines(ring=min(leg.ring_until for leg in call.legs))
 
 
 @leads_to()
@@ -128,15 +154,18 @@ def ring(call: Call, event: ev.LegRang, now: float) -> Step:
 
 @leads_to(State.BRIEFING, State.BRIDGING)
 def answer(call: Call, event: ev.LegAnswered, now: float) -> Step:
-    """Take the person's dialog; brief the person, whom the caller does not hear yet, or bridge at once."""
+    """Take the person's dialog and CANCEL all others; brief the person, who is not heard yet, or bridge at once."""
+    leg = call.calling(event.leg)
+    assert leg is not None, "it was being called"
+    call, cancelled = _answered_elsewhere(call, leg, now)
     call = update_transfer(call, answered_at=now)
     media = call.media.model_copy(update={"target_sdp": event.sdp})
-    call = call.model_copy(update={"target": dialog_of(event), "media": media})
-    transfer, leg = call.transfer, call.leg
+    call = call.model_copy(update={"legs": (), "leg": leg, "target": dialog_of(event), "media": media})
+    transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
-    assert leg is not None, "a leg has answered"
     if not transfer.briefs:
-        return join(call, now)
+        call, joined = join(call, now)
+        return call, [*cancelled, *joined]
     call = enter(call, State.BRIEFING, sound=now + transfer.pause_before)
     actions: list[Action] = [do.OpenLeg(leg)]
     if transfer.hold is Hold.AGENT:
@@ -144,7 +173,24 @@ def answer(call: Call, event: ev.LegAnswered, now: float) -> Step:
     if transfer.summary and Delivery.MESSAGE in transfer.deliver:
         call, dialog, cseq = advance(call, Party.TARGET)
         actions.append(do.SendMessage(dialog, cseq, transfer.summary))
+    return call, [*cancelled, *actions]
+
+
+def _answered_elsewhere(call: Call, winner: Leg, now: float) -> Step:
+    """Let go of all endpoints but the one that has answered first."""
+    actions: list[Action] = []
+    for leg in call.legs:
+        if leg.number != winner.number:
+            call = note_attempt(call, leg, ELSEWHERE.cause, ELSEWHERE.text, now)
+            actions += [do.CancelLeg(leg.call_id, leg.cseq, ELSEWHERE), do.ReleaseLegMedia(leg.number)]
     return call, actions
+
+
+def note_attempt(call: Call, leg: Leg, status: int, reason: str, now: float) -> Call:
+    """Note how an endpoint answered."""
+    assert call.transfer is not None, "a transfer is under way"
+    attempt = Attempt(uri=leg.uri, status=status, reason=reason, started_at=leg.started_at, ended_at=now)
+    return update_transfer(call, attempts=(*call.transfer.attempts, attempt))
 
 
 # --- bridging --------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ WORKER = """
 from kemi.metrics import Metrics
 from routing.records import Transfer
 transfer = Transfer(
-    id="a-1", target="support", mode="blind", source="refer", endpoints=("sip:a@b.example",), ring_timeout=30,
+    id="a-1", target="support", mode="blind", source="refer", endpoints=(),
     sender="<sip:a@b.example>", requested_at=1.0, invited_at=1.001, answered_at=3.0, ended_at=3.002,
     outcome="connected", status=200, reason="OK",
 )

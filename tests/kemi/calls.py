@@ -11,7 +11,7 @@ from kemi.media_actions import MediaActions
 from routing import events as ev
 from routing.events import Event, LegAnswered
 from routing.outcomes import Mode
-from routing.records import Call, Dialog, Leg, Media, Party, Transfer
+from routing.records import SCHEMA, Call, Destination, Dialog, Leg, Media, Party, Transfer
 from routing.settings_model import Speech
 from routing.store import MemoryStore
 from rtpengine import Answer, FakeRtpengine, Offer
@@ -47,7 +47,7 @@ def anchored(pool: FakeRtpengine) -> Call:
     pool.request("fake", Offer(CALL_ID, "caller", caller))
     view = pool.request("fake", Answer(CALL_ID, "caller", "agent", agent)).sdp
     return Call(
-        schema_version=2,
+        schema_version=SCHEMA,
         id=CALL_ID,
         node="node1",
         media_node="fake",
@@ -67,8 +67,7 @@ def transfer(*endpoints: str) -> Transfer:
         target="support",
         mode=Mode.BLIND,
         source="command",
-        endpoints=endpoints or ("sip:person@127.0.0.1",),
-        ring_timeout=20.0,
+        endpoints=tuple(Destination(uri=uri, ring_timeout=20.0) for uri in endpoints or ("sip:person@127.0.0.1",)),
         sender="<sip:caller@127.0.0.1>",
         codecs=("PCMU", "PCMA"),
         requested_at=1000.0,
@@ -78,7 +77,13 @@ def transfer(*endpoints: str) -> Transfer:
 def leg() -> Leg:
     """Make the first leg of a call."""
     return Leg(
-        number=1, uri="sip:person@127.0.0.1", call_id=f"{CALL_ID}-1", tag="t", sender="<sip:c@h>", started_at=1.0
+        number=1,
+        uri="sip:person@127.0.0.1",
+        call_id=f"{CALL_ID}-1",
+        tag="t",
+        sender="<sip:c@h>",
+        started_at=1.0,
+        ring_until=21.0,
     )
 
 

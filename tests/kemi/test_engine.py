@@ -35,8 +35,7 @@ def test_what_is_to_be_done_is_saved_first(bench: Bench) -> None:
 def test_an_answer_bridges_and_connects_in_one_go(bench: Bench) -> None:
     """The bridge is done with the lease held, and its result applied at once."""
     call = bench.handle(ev.TransferRequested(transfer()))
-    assert call.leg is not None
-    bench.media.offer_leg(call, call.leg, ("PCMU",))
+    bench.media.offer_leg(call, call.legs[0], ("PCMU",))
     assert bench.handle(ev.LegRang(1)).state is State.RINGING
     call = bench.handle(answered(sdp(6000)))
     assert call.state is State.CONNECTED
@@ -46,10 +45,9 @@ def test_an_answer_bridges_and_connects_in_one_go(bench: Bench) -> None:
 
 def test_an_event_that_follows_an_action_is_applied_too(bench: Bench) -> None:
     """The first endpoint cannot be offered media, so the second is called."""
-    bench.performer.follow = ev.MediaFailed(503, "no ports left")
+    bench.performer.follow = ev.MediaFailed(503, "no ports left", 1)
     call = bench.handle(ev.TransferRequested(transfer("sip:a@127.0.0.1", "sip:b@127.0.0.1")))
-    assert call.leg is not None
-    assert call.leg.uri == "sip:b@127.0.0.1"
+    assert call.legs[0].uri == "sip:b@127.0.0.1"
 
 
 def test_the_bye_of_a_fresh_call_is_only_relayed(bench: Bench) -> None:

@@ -69,7 +69,7 @@ def test_in_the_mode_blind_the_person_hears_nothing_but_the_caller(desk: Desk) -
     assert (transfer.mode, transfer.hold) == (Mode.BLIND, Hold.AGENT)
     assert (transfer.message, transfer.summary, transfer.deliver) == (None, "", ())
     assert (transfer.pause_before, transfer.pause_after) == (0.0, 0.0)
-    assert (transfer.id, transfer.endpoints) == (f"{CALL_ID}-1", ("sip:support@127.0.0.1",))
+    assert (transfer.id, transfer.endpoints[0].uri) == (f"{CALL_ID}-1", "sip:support@127.0.0.1")
     assert not transfer.briefs
     assert not transfer.sounds
 

@@ -77,17 +77,18 @@ class Audit:
                 self.open.remove(key(gone))
         if isinstance(event, ev.LegAnswered):
             self.sent.setdefault((event.call_id, event.local_tag, event.remote_tag), event.cseq)
-        if isinstance(event, ev.LegFailed | ev.LegAnswered | ev.TargetHungUp):
+        failing = ev.LegFailed | ev.LegAnswered | ev.TargetHungUp | ev.LegChallenged | ev.LegRedirected
+        if isinstance(event, failing):
             self.ringing.discard(event.leg)
         if isinstance(event, ev.MediaBridged):
             self.muted = False
-        if isinstance(event, ev.MediaFailed) and before.state is State.CALLING and before.leg:
-            self.ringing.discard(before.leg.number)  # it was never invited
+        if isinstance(event, ev.MediaFailed):
+            self.ringing.discard(event.leg)  # it was never invited
         if isinstance(event, ev.MediaBridged):
             assert before.leg is not None
             self.leg_media.remove(before.leg.number)
 
-    def _did(self, action: Action, before: Call, after: Call) -> None:  # noqa: C901 one look at each kind
+    def _did(self, action: Action, before: Call, after: Call) -> None:  # noqa: C901, PLR0912 one look at each kind
         if isinstance(action, do.RelayRequest | do.SendNotify | do.SendBye | do.RefreshSession):
             last = self.sent.get(key(action.dialog), 0)
             assert action.cseq > last, f"CSeq {action.cseq} does not rise above {last}"
@@ -99,6 +100,8 @@ class Audit:
         if isinstance(action, do.InviteLeg):
             assert action.leg.number not in self.leg_media
             self.leg_media.add(action.leg.number)
+            self.ringing.add(action.leg.number)
+        if isinstance(action, do.InviteAgain):
             self.ringing.add(action.leg.number)
         if isinstance(action, do.HoldCaller):
             self.muted = True
@@ -172,7 +175,9 @@ def assert_shape(call: Call) -> None:
     assert (Deadline.REFRESH in call.deadlines) == (state in JOINED and call.session_timer is not None)
     assert (call.transfer is not None) == (state in UNDER_WAY or (state is State.APOLOGISING and waits(call)))
     assert (call.target is not None) == (state in {State.BRIDGING, State.PARTING, *BRIEFED, *JOINED})
-    assert (call.leg is not None) == (state in {State.PARTING, *UNDER_WAY, *JOINED} - {State.ANNOUNCING})
+    calling = {State.ANNOUNCING, State.CALLING, State.RINGING}
+    assert (call.leg is not None) == (state in {State.PARTING, *UNDER_WAY, *JOINED} - calling)
+    assert bool(call.legs) == (state in {State.CALLING, State.RINGING})
     assert call.agent is not None or state not in {State.TALKING, State.LEAVING}
     assert call.agent is None or state not in {State.CONNECTED, State.PARTING, State.ENDED}
     assert call.agent is None or state is not State.APOLOGISING or waits(call)

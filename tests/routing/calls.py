@@ -12,6 +12,7 @@ from routing.records import (
     Accept,
     Call,
     Deadline,
+    Destination,
     Dialog,
     Hold,
     Media,
@@ -54,7 +55,7 @@ def dialog(party: Party, *, cseq: int = 0) -> Dialog:
 def talking(*, session_timer: SessionTimer | None = None) -> Call:
     """Make a call in which caller and agent talk, and nothing else has happened."""
     return Call(
-        schema_version=2,
+        schema_version=3,
         id=CALL_ID,
         node="node1",
         media_node="media1",
@@ -69,6 +70,11 @@ def talking(*, session_timer: SessionTimer | None = None) -> Call:
     )
 
 
+def destinations(*uris: str, ring_timeout: float = RING_TIMEOUT) -> tuple[Destination, ...]:
+    """Make places that may ring for so long each."""
+    return tuple(Destination(uri=uri, ring_timeout=ring_timeout) for uri in uris)
+
+
 def transfer(
     *endpoints: str, cseq: int | None = None, notify: bool = True, event_id: str | None = None, **changes: object
 ) -> Transfer:
@@ -79,8 +85,7 @@ def transfer(
         target="support",
         mode=Mode.BLIND,
         source="refer" if subscription else "command",
-        endpoints=endpoints or ("sip:desk@127.0.0.1",),
-        ring_timeout=RING_TIMEOUT,
+        endpoints=destinations(*endpoints or ("sip:desk@127.0.0.1",)),
         sender="<sip:caller@example.com>",
         subscription=subscription,
         requested_at=NOW,
@@ -240,6 +245,8 @@ def _word(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 one line for e
             return f"refresh by {method}"
         case do.InviteLeg(leg=leg):
             return f"INVITE leg {leg.number}"
+        case do.InviteAgain(leg=leg):
+            return f"INVITE leg {leg.number} again"
         case do.CancelLeg(call_id=call_id):
             return f"CANCEL leg {call_id.removeprefix(CALL_ID + '-')}"
         case do.BridgeMedia(leg=leg):

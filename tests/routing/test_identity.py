@@ -28,7 +28,9 @@ def call(**identity: str) -> Call:
 
 def to_person(sender: str = CALLER) -> Leg:
     """Make a leg that speaks as somebody."""
-    return Leg(number=1, uri="sip:person@h", call_id=f"{CALL_ID}-1", tag="t", sender=sender, started_at=1.0)
+    return Leg(
+        number=1, uri="sip:person@h", call_id=f"{CALL_ID}-1", tag="t", sender=sender, started_at=1.0, ring_until=30.0
+    )
 
 
 def diverted(the_call: Call, divert: Divert, why: Why = Why.DEFLECTION, *, number: str = "1") -> Transfer:

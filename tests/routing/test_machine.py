@@ -26,6 +26,7 @@ def everything(call: Call) -> Iterator[ev.Event]:
     """Make one of each event that could come to this call, with all that makes a difference to the rules."""
     old = call.transfer or (call.history[-1] if call.history else None)
     yield ev.TransferRequested(transfer("sip:a", "sip:b", cseq=101))
+    yield ev.TransferRequested(transfer("sip:a", "sip:b", cseq=106, at_once=2))
     yield ev.TransferRequested(transfer("sip:a", cseq=102, notify=False))
     yield ev.TransferRequested(transfer("sip:a"))
     yield ev.TransferRequested(warm("sip:a", "sip:b", cseq=103, accept=ACCEPT, announce=ANNOUNCEMENT, apology=APOLOGY))
@@ -40,6 +41,10 @@ def everything(call: Call) -> Iterator[ev.Event]:
         yield ev.LegRang(leg)
         yield answered(leg)
         yield answered(leg, remote_tag="another")
+        yield ev.LegChallenged(leg, 401, "Unauthorized", ("Authorization", "Digest"))
+        yield ev.LegChallenged(leg, 407, "Proxy Authentication Required", None)
+        yield ev.LegRedirected(leg, "sip:elsewhere")
+        yield ev.MediaFailed(503, "no ports left", leg)
         yield from (ev.LegFailed(leg, status, "No", heard) for status in (408, 486, 603) for heard in (True, False))
     yield from (ev.SummaryGiven("summary", request) for request in (True, False))
     yield from (ev.KeyPressed(key, request) for key in "12" for request in (True, False))
@@ -69,7 +74,10 @@ def likeness(call: Call) -> tuple[object, ...]:
         call.exchange is None,
         call.session_timer is None,
         min(call.legs_made, 2),
-        under_way and (under_way.subscription, len(under_way.attempts), len(under_way.endpoints)),
+        len(call.legs),
+        any(leg.redirected for leg in call.legs),
+        max((leg.cseq for leg in call.legs), default=0),
+        under_way and (under_way.subscription, under_way.tried, under_way.at_once, len(under_way.endpoints)),
         under_way and (under_way.mode, under_way.rounds_left, under_way.announce, under_way.apology, under_way.outcome),
         under_way and (under_way.hold, repr(under_way.fallback)),
         frozenset(call.deadlines),
@@ -97,7 +105,9 @@ def explored() -> dict[tuple[State, object], set[State]]:
             assert_shape(after)
             if likeness(after) not in known:
                 known.add(likeness(after))
-                ahead.append(after.model_copy(update={"deadlines": dict.fromkeys(after.deadlines, NOW)}))
+                legs = tuple(leg.model_copy(update={"ring_until": NOW}) for leg in after.legs)
+                deadlines = dict.fromkeys(after.deadlines, NOW)
+                ahead.append(after.model_copy(update={"legs": legs, "deadlines": deadlines}))
     return seen
 
 

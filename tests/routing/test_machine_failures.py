@@ -77,10 +77,10 @@ def test_after_a_6xx_no_other_endpoint_is_called() -> None:
 def test_an_endpoint_that_cannot_be_offered_media_counts_as_failed() -> None:
     story = Story()
     story.refer("sip:a", "sip:b")
-    assert story.event(ev.MediaFailed(500, "no answer from media1")) == ["release leg 1", "INVITE leg 2"]
-    failed = story.event(ev.MediaFailed(500, "no answer from media1"))
+    assert story.event(ev.MediaFailed(500, "no answer from media1", 1)) == ["release leg 1", "INVITE leg 2"]
+    failed = story.event(ev.MediaFailed(500, "no answer from media1", 2))
     assert failed == ["release leg 2", "NOTIFY 500 final", "record media_failed"]
-    assert story.event(ev.MediaFailed(500, "said once more")) == []
+    assert story.event(ev.MediaFailed(500, "said once more", 2)) == []
 
 
 def test_a_transfer_can_be_cancelled_only_while_nobody_has_answered() -> None:

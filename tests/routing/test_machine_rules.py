@@ -28,6 +28,7 @@ SHAPES: list[dict[str, object]] = [
     {"accept": ACCEPT, "apology": APOLOGY},
     {"mode": Mode.BLIND, "message": None, "accept": ACCEPT, "hold": Hold.AGENT},
     {"announce": ANNOUNCEMENT, "hold": Hold.AGENT, "patience": 0.0},
+    {"at_once": 2, "hunt_timeout": 25.0},
     {"fallback": warm("sip:other@127.0.0.1", id="fallback", announce=ANNOUNCEMENT)},
     {"fallback": transfer("sip:other@127.0.0.1", id="fallback"), "apology": APOLOGY},
 ]
@@ -98,7 +99,7 @@ class Calls(RuleBasedStateMachine):
         old = self.story.call.transfer or (self.story.call.history or (None,))[-1]
         if old is not None and old.subscription is not None:
             legs = self.story.call.legs_made
-            self.happens(ev.TransferRequested(transfer(*old.endpoints, cseq=old.subscription.cseq)))
+            self.happens(ev.TransferRequested(transfer(cseq=old.subscription.cseq)))
             assert self.story.call.legs_made == legs
 
     @rule()
@@ -124,6 +125,22 @@ class Calls(RuleBasedStateMachine):
     def fails(self, back: int, status: int, *, heard: bool) -> None:
         """Let an endpoint refuse."""
         self.happens(ev.LegFailed(self.leg(back), status, outcome_of(status), heard))
+
+    @rule(back=st.integers(0, 2), can=st.booleans())
+    def challenges(self, back: int, *, can: bool) -> None:
+        """Let an endpoint ask who calls."""
+        answer = ("Authorization", "Digest") if can else None
+        self.happens(ev.LegChallenged(self.leg(back), 401, "Unauthorized", answer))
+
+    @rule(back=st.integers(0, 2))
+    def redirects(self, back: int) -> None:
+        """Let an endpoint send us elsewhere."""
+        self.happens(ev.LegRedirected(self.leg(back), "sip:elsewhere@127.0.0.1"))
+
+    @rule(back=st.integers(0, 2))
+    def cannot_be_offered(self, back: int) -> None:
+        """Let rtpengine make no offer."""
+        self.happens(ev.MediaFailed(503, "no ports left", self.leg(back)))
 
     @rule(fails=st.booleans())
     def bridges(self, *, fails: bool) -> None:

@@ -17,6 +17,7 @@ from routing.records import (
     Call,
     Deadline,
     Delivery,
+    Destination,
     Dialog,
     Exchange,
     Hold,
@@ -63,8 +64,9 @@ TRANSFERS = some(
     **dict.fromkeys(("id", "target", "sender"), TEXTS),
     mode=st.sampled_from(Mode),
     source=st.sampled_from(["refer", "command"]),
-    endpoints=many(TEXTS),
-    ring_timeout=TIMES,
+    endpoints=many(some(Destination, uri=TEXTS, ring_timeout=TIMES)),
+    **dict.fromkeys(("at_once", "tried"), NUMBERS),
+    hunt_timeout=TIMES,
     codecs=many(TEXTS),
     headers=HEADERS,
     hold=st.sampled_from(Hold),
@@ -89,11 +91,13 @@ LEGS = some(
     Leg,
     number=NUMBERS,
     **dict.fromkeys(("uri", "call_id", "tag", "sender"), TEXTS),
-    started_at=TIMES,
+    **dict.fromkeys(("started_at", "ring_until"), TIMES),
+    cseq=NUMBERS,
+    redirected=st.booleans(),
 )
 CALLS = some(
     Call,
-    schema_version=st.just(2),
+    schema_version=st.just(3),
     **dict.fromkeys(("id", "node", "media_node", "pool"), TEXTS),
     may_refer=st.booleans(),
     created_at=TIMES,
@@ -101,6 +105,7 @@ CALLS = some(
     caller=DIALOGS,
     agent=st.none() | DIALOGS,
     target=st.none() | DIALOGS,
+    legs=many(LEGS),
     leg=st.none() | LEGS,
     legs_made=NUMBERS,
     media=some(Media, **dict.fromkeys(Media.__annotations__, TEXTS)),
@@ -130,7 +135,7 @@ def test_a_plain_call_is_small() -> None:
         (b"", "the whole: Invalid JSON"),
         (b"\xff\xfe", "the whole: Invalid JSON"),
         (b"[]", "the whole: Input should be an object"),
-        (encode(talking()).replace(b'"schema_version":2', b'"schema_version":1'), "schema_version: Input should be 2"),
+        (encode(talking()).replace(b'"schema_version":3', b'"schema_version":1'), "schema_version: Input should be 3"),
         (encode(talking()).replace(b'"node":', b'"knot":'), "node: Field required"),
         (encode(talking()).replace(b'{"schema', b'{"more":1,"schema'), "more: Extra inputs are not permitted"),
         (encode(talking()).replace(b'"local_cseq":7', b'"local_cseq":"x"'), "agent.local_cseq: Input should be"),
@@ -144,7 +149,7 @@ def test_what_cannot_be_read_is_told_with_its_place_and_what_to_do(data: bytes, 
 
 
 def test_the_version_is_always_written() -> None:
-    assert json.loads(encode(talking()))["schema_version"] == 2
+    assert json.loads(encode(talking()))["schema_version"] == 3
 
 
 def test_a_record_cannot_be_changed_in_place() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from kemi.media import CallMedia
 from routing.outcomes import Mode
-from routing.records import SCHEMA, Call, Dialog, Leg, Media, Transfer
+from routing.records import SCHEMA, Call, Destination, Dialog, Leg, Media, Transfer
 from rtpengine import Pool
 from tests.stack.rtp import RtpPeer
 
@@ -146,8 +146,7 @@ def planned(**changes: object) -> Transfer:
         target="support",
         mode=Mode.BLIND,
         source="command",
-        endpoints=("sip:person@127.0.0.1",),
-        ring_timeout=20.0,
+        endpoints=(Destination(uri="sip:person@127.0.0.1", ring_timeout=20.0),),
         sender="<sip:caller@127.0.0.1>",
         codecs=("PCMU", "G722", "opus"),
         requested_at=1.0,
@@ -173,5 +172,7 @@ def a_call(call_id: str, media: Media, plan: Transfer) -> Call:
         agent=dialog,
         media=media,
         transfer=plan,
-        leg=Leg(number=1, uri="sip:person@127.0.0.1", call_id="l", tag="t", sender=party, started_at=1.0),
+        leg=Leg(
+            number=1, uri="sip:person@127.0.0.1", call_id="l", tag="t", sender=party, started_at=1.0, ring_until=21.0
+        ),
     )
