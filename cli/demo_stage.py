@@ -125,7 +125,7 @@ class Stage:
     def _put_target(self, task: Task) -> None:
         settings = {"mode": task.mode, "message": task.message or None, "deliver": ["speech", "header"]}
         target = Target.make({"name": TARGET_NAME, "endpoints": [self.target.uri], **settings})
-        self.store.put_target(target.name, target.model_dump_json().encode())
+        self.store.put_target(target.name, target.to_json())
 
     def _await_end(self, call_id: str) -> tuple[str, ...]:
         """Give both a moment to let the call go; name those that did not."""

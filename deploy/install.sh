@@ -11,7 +11,7 @@
 set -euo pipefail
 
 runtime_packages=(
-  kamailio kamailio-python3-modules kamailio-extra-modules kamailio-tls-modules
+  tzdata kamailio kamailio-python3-modules kamailio-extra-modules kamailio-tls-modules
   kamailio-utils-modules kamailio-json-modules kamailio-redis-modules
   rtpengine-daemon redis-server espeak-ng ffmpeg openssl python3-venv
 )

@@ -14,6 +14,7 @@ import KSR
 from kemi.answers import Answers
 from kemi.calls import Calls
 from kemi.context import Context
+from kemi.credentials import CredentialFinder
 from kemi.dialogs import BRIDGED, Dialogs
 from kemi.engine import Engine
 from kemi.legs import Legs
@@ -93,6 +94,7 @@ class Handoff:
             performer=performer,
             engine=Engine(settings.node.id, store, media_actions, performer, self._observe),
             transfers=Transfers(settings, store),
+            credentials=CredentialFinder(settings, store),
             metrics=self.metrics,
         )
         self._calls = Calls(self._context)

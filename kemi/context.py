@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kemi.credentials import CredentialFinder
     from kemi.engine import Engine
     from kemi.media import CallMedia
     from kemi.metrics import Metrics
@@ -29,4 +30,5 @@ class Context:
     performer: Performer
     engine: Engine
     transfers: Transfers
+    credentials: CredentialFinder
     metrics: Metrics

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import KSR
 
 from kemi.certificates import refusal
-from kemi.message import body, done, header, headers, sip_call_id, split_routes, text, uri_of
-from routing.events import Event, LegAnswered, LegFailed, LegRang, LegRedirected
+from kemi.message import body, done, header, headers, reply_headers, sip_call_id, split_routes, text, uri_of
+from routing.digest import authorize, may_try
+from routing.events import Event, LegAnswered, LegChallenged, LegFailed, LegRang, LegRedirected
 from routing.name_addr import without_tag
 from routing.records import BadRecordError
 from routing.rule import IllegalEventError
@@ -18,8 +20,15 @@ from routing.uris import host_of
 from routing.values import BadValue, check_endpoint, parse_sip_uri
 
 if TYPE_CHECKING:
-    from kemi.context import Context
+    from collections.abc import Sequence
 
+    from kemi.context import Context
+    from kemi.engine import Finding
+    from routing.records import Call
+
+LegEvent = LegAnswered | LegRang | LegFailed | LegChallenged | LegRedirected
+
+CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 MOVED = 302
 """The only redirection that is followed: the others are for good, or need a choice."""
 
@@ -74,11 +83,32 @@ class Legs:
         reason = "Request Timeout" if done(KSR.tm.t_branch_timeout()) else text("$T_reply_reason")
         if silent and (why := refusal(host_of(text("$ru")))):
             reason = f"TLS: {why}"
-        elsewhere = self._redirection() if status == MOVED else ""
-        if elsewhere:
+        if status in CHALLENGES:
+            challenges = [(name, value) for name in CHALLENGES.values() for value in reply_headers(name)]
+            asked = LegChallenged(number, status, reason, None)
+            uri = text("$ru")
+            self._handle(call_id, asked, lambda call: self._authorized(call, asked, challenges, uri))
+        elif elsewhere := self._redirection() if status == MOVED else "":
             self._handle(call_id, LegRedirected(number, elsewhere))
         else:
             self._handle(call_id, LegFailed(number, status, reason or "Failed", answered=not silent))
+
+    def _authorized(
+        self, call: Call, asked: LegChallenged, challenges: Sequence[tuple[str, str]], uri: str
+    ) -> LegChallenged:
+        """Answer a challenge, if there are credentials and it was not answered in vain before."""
+        leg = call.calling(asked.leg)
+        if leg is None or call.transfer is None or not may_try(challenges, leg.cseq - 1):
+            return asked
+        login = self._context.credentials.find(call.transfer.target, leg.uri)
+        if login is None:
+            return asked
+        try:
+            authorization = authorize(challenges, "INVITE", uri, login.user, login.secret)
+        except BadValue as error:
+            KSR.warn(f"call={call.id} leg={asked.leg} its challenge cannot be answered: {error}\n")
+            return asked
+        return replace(asked, authorization=authorization)
 
     def _redirection(self) -> str:
         """Find where a 302 sends us: to the host that was called, or to one that the policy lets be dialled."""
@@ -93,9 +123,10 @@ class Legs:
         KSR.info(f"call={sip_call_id()} is redirected to {host}, which policy.dial_uris does not list\n")
         return ""
 
-    def _handle(self, call_id: str, event: LegAnswered | LegRang | LegFailed | LegRedirected) -> None:
+    def _handle(self, call_id: str, event: LegEvent, find: Finding | None = None) -> None:
+        """Apply an event, or what `find` makes of it when the call is known."""
         try:
-            self._context.engine.handle(call_id, lambda _: event)
+            self._context.engine.handle(call_id, find or (lambda _: event))
         except CallUnknown:
             self._drop(call_id, event)
             for node in self._context.pool.nodes:  # an offer for the leg may have come after the call's end

@@ -68,6 +68,14 @@ def original(name: str) -> list[str]:
     return found
 
 
+def reply_headers(name: str) -> list[str]:
+    """Read all header fields of this name in the response that a failure route is about."""
+    found: list[str] = []
+    while value := text(f"$T_rpl($(hdr({name})[{len(found)}]))"):
+        found.append(_unfold(value))
+    return found
+
+
 def _unfold(value: str) -> str:
     """Undo line folding (RFC 3261 section 7.3.1); Kamailio leaves it, and blanks at the end, as they came."""
     return _clean((" ".join(value.split()) if "\n" in value else value).strip())

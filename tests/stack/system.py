@@ -201,10 +201,10 @@ class System:
         self.media.close()
         shutil.rmtree(self.folder)
 
-    def add_target(self, name: str, *endpoints: str, **settings: Any) -> None:
+    def add_target(self, name: str, *endpoints: str | dict[str, str], **settings: Any) -> None:
         """Keep a target as `handoff targets add` does."""
         target = Target.make({"name": name, "endpoints": list(endpoints), **settings})
-        self.store.put_target(name, target.model_dump_json().encode())
+        self.store.put_target(name, target.to_json())
 
     def calls(self) -> list[Call]:
         """Read all records; one that cannot be read fails the test."""

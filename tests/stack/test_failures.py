@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ANSWERS = [
     (300, Outcome.REJECTED),
-    (302, Outcome.REJECTED),
+    (305, Outcome.REJECTED),
     (380, Outcome.REJECTED),
     (400, Outcome.REJECTED),
     (401, Outcome.AUTH_FAILED),
