@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import TYPE_CHECKING, Any, Literal
 
 import KSR
@@ -14,7 +15,7 @@ from routing.identity import caller_sender, diversion
 from routing.name_addr import tidy
 from routing.outcomes import Mode
 from routing.records import Call, Destination, Hold, Subscription, Transfer
-from routing.target_fields import check_summary
+from routing.target_fields import WEIGHT, Strategy, check_summary
 from routing.targets import FALLBACKS, Target, TargetError
 from routing.uris import host_of, may_be_tls, on_trunk
 from routing.values import BadValue, ReferTo
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from routing.settings import Settings
     from routing.store import Store
+    from routing.target_fields import Endpoint
 
 
 class Transfers:
@@ -118,15 +120,23 @@ class Transfers:
     def _called(self, call: Call, target: Target) -> dict[str, Any]:
         """Say who is called, and how."""
         try:
-            endpoints = tuple(on_trunk(endpoint.uri, self._settings.tel_trunk) for endpoint in target.endpoints)
+            endpoints = tuple(
+                Destination(
+                    uri=on_trunk(endpoint.uri, self._settings.tel_trunk),
+                    ring_timeout=endpoint.ring_timeout or target.ring_timeout,
+                )
+                for endpoint in _in_turn(target)
+            )
         except BadValue as error:
             raise SipError(error.status, plain(error.what)) from error
-        for uri in endpoints:
-            if may_be_tls(uri):
-                trust(host_of(uri), target.ca_file)
+        for place in endpoints:
+            if may_be_tls(place.uri):
+                trust(host_of(place.uri), target.ca_file)
         senders = {"caller": caller_sender(call), "agent": tidy(call.caller.local)}
         return {
-            "endpoints": tuple(Destination(uri=uri, ring_timeout=target.ring_timeout) for uri in endpoints),
+            "endpoints": endpoints,
+            "at_once": len(endpoints) if target.strategy is Strategy.ALL_AT_ONCE else 1,
+            "hunt_timeout": target.hunt_timeout,
             "sender": senders.get(target.caller_id, f"<{target.caller_id}>"),
             "codecs": target.codecs or self._settings.transfer.codecs,
         }
@@ -169,6 +179,17 @@ class Transfers:
                 break
             chain.append(found)
         return chain
+
+
+def _in_turn(target: Target) -> list[Endpoint]:
+    """Put the endpoints in the order in which they are called: weighted, each comes first as often as it weighs."""
+    if target.strategy is not Strategy.WEIGHTED:
+        return list(target.endpoints)
+
+    def lot(endpoint: Endpoint) -> float:
+        return float(random.random() ** (1 / (endpoint.weight or WEIGHT)))  # noqa: S311 - nobody gains by guessing it
+
+    return sorted(target.endpoints, key=lot, reverse=True)
 
 
 def plain(words: str, length: int = 120) -> str:

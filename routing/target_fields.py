@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from enum import StrEnum
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,12 +24,23 @@ from routing.hours import check_holiday, check_hours, check_time_zone
 from routing.outcomes import Mode
 from routing.records import Delivery, Hold
 from routing.secrets import Secret, check_user
-from routing.settings_fields import Uri
+from routing.settings_fields import RingTimeout, Uri
 from routing.speech import check_speech, fold
 from routing.texts import BadValue, check_header_name, check_header_value, check_name, check_text, nearest, shown
 
-if TYPE_CHECKING:
-    from enum import StrEnum
+
+class Strategy(StrEnum):
+    """In which order the endpoints of a target are called."""
+
+    IN_ORDER = "in_order"
+    ALL_AT_ONCE = "all_at_once"
+    WEIGHTED = "weighted"
+
+
+WEIGHT = 50
+"""That of an endpoint which says nothing else."""
+GROUP = 10
+"""How many endpoints may ring at once."""
 
 KEYS = "0123456789*#ABCD"
 """The keys of a telephone (RFC 4733 section 3.2)."""
@@ -107,6 +119,7 @@ HeaderValue = Annotated[str, AfterValidator(check_header_value)]
 Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_check_unique)]
 ModeWord = Annotated[Mode, BeforeValidator(parse_mode)]
 HoldWord = Annotated[Hold, _knows(Hold, "something that a caller on hold can hear")]
+StrategyWord = Annotated[Strategy, _knows(Strategy, "a strategy")]
 DivertWord = Annotated[Divert, _knows(Divert, "a way to tell of the handover")]
 Ways = Annotated[tuple[Annotated[Delivery, _knows(Delivery, "a way to deliver a summary")], ...], AfterValidator(_once)]
 HoursLine = Annotated[str, AfterValidator(check_hours)]
@@ -117,6 +130,8 @@ Key = Annotated[str, BeforeValidator(check_key)]
 Voice = Annotated[str, AfterValidator(_check_voice)]
 Pause = Annotated[float, Field(ge=0, le=60)]
 Rounds = Annotated[int, Field(ge=1, le=5)]
+Hunt = Annotated[float, Field(ge=0, le=600)]
+Weight = Annotated[int, Field(ge=1, le=100)]
 Wait = Annotated[float, Field(ge=1, le=60)]
 User = Annotated[str, AfterValidator(check_user)]
 Hidden = Annotated[Secret, PlainValidator(Secret.read), PlainSerializer(_written, when_used="json")]
@@ -128,6 +143,10 @@ class Endpoint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     uri: Uri = Field(description="SIP URI that is sent the INVITE.", examples=['"sip:support@192.0.2.20"'])
+    ring_timeout: RingTimeout | None = Field(None, description="Seconds that it may ring; default: as its target.")
+    weight: Weight | None = Field(
+        None, description="How often it is called first, where the strategy is weighted (1 to 100); default: 50."
+    )
     user: User | None = Field(None, description="Name to log in with where it asks for one; default: that of the URI.")
     secret: Hidden | None = Field(None, description='Where the secret for it is: "env:NAME" or "file:/path".')
 

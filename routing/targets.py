@@ -15,6 +15,7 @@ from routing.records import Accept, Delivery, Sound
 from routing.settings_fields import CallerId, Codec, Name, Path, RingTimeout, Spoken
 from routing.speech import check_speech
 from routing.target_fields import (
+    GROUP,
     STORED,
     Closed,
     DivertWord,
@@ -23,10 +24,13 @@ from routing.target_fields import (
     HoldWord,
     Holiday,
     HoursLine,
+    Hunt,
     Key,
     ModeWord,
     Pause,
     Rounds,
+    Strategy,
+    StrategyWord,
     Voice,
     Wait,
     Ways,
@@ -64,6 +68,12 @@ class Target(BaseModel):
     )
     mode: ModeWord = Field(Mode.BLIND, description="What the person who answers hears before the caller.")
     ring_timeout: RingTimeout = Field(30.0, description="Seconds that each endpoint may ring (1 to 300).")
+    strategy: StrategyWord = Field(
+        Strategy.IN_ORDER, description="How endpoints are called: in_order, all_at_once (10 at most), or weighted."
+    )
+    hunt_timeout: Hunt = Field(
+        0.0, description="Seconds in which one of all its endpoints must answer (0 to 600); 0: no such limit."
+    )
     caller_id: CallerId = Field("caller", description="Whose identity it sees: caller, agent, or a SIP URI.")
     diversion: DivertWord = Field(
         Divert.NONE, description="How it is told whom the call was for: none, diversion, or history-info."
@@ -119,6 +129,14 @@ class Target(BaseModel):
         if file is not None and info.data.get(name) is not None:
             raise BadValue(f"{name} is given as text, too", mend=f"leave out {name} or {name}_file")
         return file
+
+    @field_validator("strategy")
+    @classmethod
+    def _check_group(cls, strategy: Strategy, info: ValidationInfo) -> Strategy:
+        count = len(info.data.get("endpoints", ()))
+        if strategy is Strategy.ALL_AT_ONCE and count > GROUP:
+            raise BadValue(f"{count} endpoints would ring at once", mend=f"give {GROUP} at most, or another strategy")
+        return strategy
 
     @field_validator("fallback")
     @classmethod

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kemi.message import SipError
-from kemi.transfers import Transfers
+from kemi.transfers import Transfers, _in_turn
 from routing.outcomes import Mode
 from routing.records import Accept, Delivery, Hold, Sound, Subscription, Transfer
 from routing.settings import make_settings
 from routing.store import MemoryStore
-from routing.targets import Target
+from routing.targets import Target, TargetError
 from routing.values import ReferTo
 from rtpengine import FakeRtpengine
 from tests.kemi.calls import CALL_ID, anchored
@@ -203,3 +204,18 @@ def test_a_fallback_that_cannot_be_is_left_out_and_logged_and_the_transfer_is_ma
     level, line = ksr.log[-1]
     assert level == "warn"
     assert why in line
+
+
+def test_weights_say_how_often_an_endpoint_comes_first() -> None:
+    """Three times as much weight, three times as often, within what chance allows."""
+    random.seed(7)
+    heavy, light = ({"uri": f"sip:{name}@127.0.0.1", "weight": weight} for name, weight in (("a", 75), ("b", 25)))
+    target = Target.make({"name": "support", "endpoints": [heavy, light], "strategy": "weighted"})
+    first = sum(_in_turn(target)[0].uri == "sip:a@127.0.0.1" for _ in range(2000))
+    assert 1400 < first < 1600
+
+
+def test_only_so_many_endpoints_may_ring_at_once() -> None:
+    uris = [f"sip:{number}@127.0.0.1" for number in range(11)]
+    with pytest.raises(TargetError, match="11 endpoints would ring at once; give 10 at most"):
+        Target.make({"name": "support", "endpoints": uris, "strategy": "all_at_once"})

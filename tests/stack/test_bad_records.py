@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from routing.records import SCHEMA
 from routing.store import layout
 from tests.stack.system import NODE, System
 from tests.stack.talk import TARGET, Talk
@@ -16,7 +17,7 @@ from tests.stack.ua import Ua
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ANOTHER_VERSION = (b'"schema_version":2', b'"schema_version":9')
+ANOTHER_VERSION = (f'"schema_version":{SCHEMA}'.encode(), b'"schema_version":9')
 NO_JSON = (b"{", b"[")
 NO_KIND = (b"F", b"?")
 

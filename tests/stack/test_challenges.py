@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.stack.message import Message
-    from tests.stack.system import System
 
 USER, PASSWORD, REALM = "1001", "pass word", "pbx"
 HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
@@ -24,7 +23,7 @@ ASKS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", 
 
 
 @pytest.fixture
-def desk(system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ua]:
+def desk() -> Iterator[Ua]:
     """Give a phone that the target rings with a login."""
     with Ua("desk") as desk:
         yield desk
