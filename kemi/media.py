@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from kemi.hearing import Hearing, tag
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
 from routing.records import Party
-from rtpengine import Answer, Codecs, CommandRefused, Delete, Offer, Query, RtpengineError
+from rtpengine import (
+    Answer,
+    BlockMedia,
+    Codecs,
+    CommandRefused,
+    Delete,
+    Offer,
+    Query,
+    RtpengineError,
+    UnblockMedia,
+)
 from rtpengine.sdp import EVENTS, codec_names, endpoint, has_audio, narrow, payload_types, sends, spoken, voices
 
 if TYPE_CHECKING:
@@ -68,7 +79,7 @@ class CallMedia(Hearing):
 
     def offer_leg(self, call: Call, leg: Leg, codecs: Sequence[str]) -> str:
         """Make the offer for an endpoint from a shadow of the caller, who is left untouched; gives the SDP for it."""
-        sdp = narrow(call.media.caller_sdp, _spoken(call))
+        sdp = _spoken_by(call)
         types = payload_types(sdp)
         maps = "".join(f"{line}\r\n" for line in sdp.splitlines() if line.startswith(("a=rtpmap:", "a=fmtp:")))
         sink = _SINK.format(types=" ".join(types), maps=maps)
@@ -114,8 +125,16 @@ class CallMedia(Hearing):
         return None
 
     def _connect(self, call: Call, peer: str) -> MediaFailed | None:
-        """Join caller and leg; a caller that is held is mute until then, and hears music so that no gap is heard."""
+        """Join caller and leg; a caller that is held is mute until then, and hears music so that no gap is heard.
+
+        Two without a codec in common are mute meanwhile: between offer and answer rtpengine passes on what one of them
+        sends as it is, in a codec that the other one has not agreed to.
+        """
+        alike = _agree(_spoken_by(call), call.media.target_sdp)
+        mute = () if alike else (peer,) if call.held else ("caller", peer)
         try:
+            for party in mute:
+                self._request(call, BlockMedia(call.id, party))
             view = self._join(call, peer, call.media.target_sdp)
             if endpoint(view) != endpoint(narrow(call.media.caller_view, _spoken(call))):
                 # It was started anew, and has made another call of our offer: the next check is to find neither.
@@ -124,6 +143,8 @@ class CallMedia(Hearing):
             if call.held:
                 self.silence(call, Party.CALLER)
                 self._unblock(call, "caller")
+            for party in mute:
+                self._request(call, UnblockMedia(call.id, party))
         except RtpengineError as error:
             self._undo(call, peer)
             return _failed(error)
@@ -136,11 +157,14 @@ class CallMedia(Hearing):
         """
         self.restore(call, Party.AGENT)
         self._delete(call, peer)
+        if not call.held:
+            with contextlib.suppress(RtpengineError):  # it shows at the next check
+                self._request(call, UnblockMedia(call.id, "caller"))
 
     def _join(self, call: Call, peer: str, sdp: str) -> str:
         to_agent = peer == "agent"
-        offer = narrow(call.media.caller_sdp, payload_types(call.media.caller_view) if to_agent else _spoken(call))
-        alike = not set(voices(offer)).isdisjoint(voices(sdp))
+        offer = narrow(call.media.caller_sdp, payload_types(call.media.caller_view)) if to_agent else _spoken_by(call)
+        alike = _agree(offer, sdp)
         keys = EVENTS in codec_names(sdp) and EVENTS not in codec_names(offer)
         codecs = Codecs() if to_agent or (alike and not keys) else _offered(offer, _codecs(call), keys=keys)
         self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs))
@@ -200,6 +224,16 @@ class CallMedia(Hearing):
 def _peer(call: Call, party: Party) -> Party:
     """Find whom a party talks with; the caller's agent keeps its place in rtpengine when it has left."""
     return call.peer(party) or (Party.AGENT if party is Party.CALLER else Party.CALLER)
+
+
+def _spoken_by(call: Call) -> str:
+    """Cut what the caller offered down to what it sends."""
+    return narrow(call.media.caller_sdp, _spoken(call))
+
+
+def _agree(offer: str, answer: str) -> bool:
+    """Tell whether two SDPs have a voice codec in common, so that nothing need be transcoded."""
+    return not set(voices(offer)).isdisjoint(voices(answer))
 
 
 def _spoken(call: Call) -> frozenset[str]:

@@ -1,10 +1,12 @@
-"""Baresip as one more phone: it answers at once, speaks Opus alone, and keeps what it has heard as a WAV file."""
+"""Baresip as one more phone: it answers at once, speaks Opus alone, and keeps what it has heard as WAV files."""
 
 from __future__ import annotations
 
 import array
+import json
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +18,7 @@ from cli.tones import Sound, listen
 from tests.stack.sipp import free_port
 
 CONFIG = """
+net_interface 127.0.0.1
 sip_listen 127.0.0.1:{port}
 audio_player aubridge,ear
 audio_source ausine,{tone}
@@ -26,26 +29,32 @@ module ausine.so
 module aubridge.so
 module sndfile.so
 module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:{control}
 module_app account.so
 snd_path {folder}
 """
-ACCOUNT = "<sip:baresip@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=opus/48000/2\n"
+ACCOUNT = "<sip:{user}@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=opus/48000/2\n"
 
 
 class Baresip:
-    """A context manager; its voice is a tone of `tone` hertz."""
+    """A context manager; its voice is a tone of `tone` hertz, and it takes calls for `user` alone."""
 
-    def __init__(self, tone: int) -> None:
+    def __init__(self, tone: int, *, user: str = "baresip") -> None:
         self.port = free_port()
-        self.uri = f"sip:baresip@127.0.0.1:{self.port}"
+        self._user = user
+        self.uri = f"sip:{user}@127.0.0.1:{self.port}"
         self._tone = tone
+        self._control = free_port()
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="baresip-"))
         modules = next(path.parent for path in Path("/usr/lib").glob("**/baresip/modules/opus.so"))
-        config = CONFIG.format(port=self.port, tone=self._tone, modules=modules, folder=self._folder)
+        config = CONFIG.format(
+            port=self.port, control=self._control, tone=self._tone, modules=modules, folder=self._folder
+        )
         (self._folder / "config").write_text(config)
-        (self._folder / "accounts").write_text(ACCOUNT.format(port=self.port))
+        (self._folder / "accounts").write_text(ACCOUNT.format(user=self._user, port=self.port))
         (self._folder / "contacts").touch()
         self._log = (self._folder / "log").open("w+")
         command = ["stdbuf", "-oL", "baresip", "-f", str(self._folder)]
@@ -61,17 +70,35 @@ class Baresip:
         self._log.close()
         shutil.rmtree(self._folder)
 
+    def dial(self, uri: str) -> None:
+        """Call somebody; does not wait for the answer."""
+        self._order("dial", uri)
+
+    def hang_up(self) -> None:
+        """End the call."""
+        self._order("hangup")
+
+    def _order(self, command: str, parameters: str = "") -> None:
+        order = json.dumps({"command": command, "params": parameters}).encode()
+        with socket.create_connection(("127.0.0.1", self._control), timeout=5) as control:
+            control.sendall(b"%d:%s," % (len(order), order))
+            said = b""
+            while b'"response":true' not in said:  # events come in between
+                more = control.recv(4096)
+                assert more, f"baresip does not {command}, but says {said!r}"
+                said += more
+
     def hung_up(self, calls: int = 1) -> None:
         """Wait until as many calls are over."""
-        self._wait_for("session closed", calls)
+        self._wait_for("terminated (duration", calls)
 
     def recordings(self) -> list[Path]:
         """Give what was heard in each call that is over, as WAV files."""
         return sorted(self._folder.glob("dump-*-dec.wav"))
 
     def heard(self, tones: dict[str, int]) -> list[Sound]:
-        """Tell who was heard when; to be asked when the call is over. Times are seconds of the recording."""
-        (path,) = self.recordings()
+        """Tell who was heard when; to be asked when the last call is over. Times are seconds of the recording."""
+        path = self.recordings()[-1]
         with wave.open(str(path)) as file:
             samples = array.array("h", file.readframes(file.getnframes()))
             return listen(samples[:: file.getnchannels()], tones, rate=file.getframerate())
