@@ -8,15 +8,20 @@ import pytest
 
 from cli.speech.wav import duration
 from routing.outcomes import Outcome
-from routing.records import Standard, State
+from routing.records import Sound, Standard, State
 from routing.speech import file_of
+from tests.stack.audio import decode_all, read
+from tests.stack.correlate import locate
 from tests.stack.system import System
+from tests.stack.talk import TARGET
 from tests.stack.test_metrics import Scrape
 from tests.stack.ua import Ua
 from tests.stack.warm_talk import PATIENCE, SHORT, WarmTalk
 
 SPEAK = "espeak-ng -b 1 -v {voice} --stdin -w {file}"
 SLOW = f"sh -c 'text=$(cat); case $text in Nobody*) sleep 10;; esac; echo \"$text\" | {SPEAK}'"
+MOST = 0.85
+"""Part of a text that is found again: all but the silence between its words."""
 QUICK = {"missing", "failing"}
 """They have failed before anybody waits for them."""
 ENGINES = {"missing": "/nowhere/engine {file}", "slow": SLOW, "failing": "false {file}"}
@@ -65,6 +70,37 @@ def test_speech_is_asked_for_while_the_target_rings_so_that_nobody_waits_for_it(
             system.wait_until(spoken.exists, timeout=PATIENCE)
             talk.target_answers(invite)
             talk.connected(agent_stays=True)
+            assert not talk.last_transfer.fixed
+            talk.hang_up_on_target()
+            talk.nothing_left()
+
+
+def test_a_summary_of_800_letters_is_heard_whole() -> None:
+    """Many of them are not ASCII; the engine speaks fast, so that it does not take a minute."""
+    words = "Żółć! Frau Müller möchte 100 % zurück, grüßt herzlich aus Łódź. "
+    summary = (words * 13)[:799] + "."
+    speech = SHORT | {"command": "espeak-ng -b 1 -s 450 -v {voice} --stdin -w {file}", "language": "de"}
+    with Ua("agent") as agent:
+        agent.allow("OPTIONS")
+        with System(agent.uri, sidecar=True, speech=speech) as system, WarmTalk(system, agent) as talk:
+            system.add_target(TARGET, talk.target.uri, mode="summary", pause_before=0.2, pause_after=0.2)
+            refer_to = f"<sip:{TARGET}@127.0.0.1:{system.port}>"
+            text = {"Refer-To": refer_to, "Content-Type": "text/plain;charset=UTF-8"}
+            refer = agent.request("REFER", talk.agent_dialog, headers=text, body=summary)
+            agent.expect(202, to=refer)
+            talk.notified(100)
+            invite = talk.invited()
+            spoken = file_of(system.settings.speech, Sound(text=summary))
+            system.wait_until(spoken.exists, timeout=PATIENCE)
+            talk.target_answers(invite)
+            notify = agent.expect("NOTIFY", timeout=duration(spoken) + PATIENCE)
+            agent.reply(notify, 200)
+            talk.agent_leaves()
+            packets = [packet for packet in talk.target_voice.packets() if packet.ssrc != talk.caller_voice.ssrc]
+            found = locate(decode_all(packets), read(spoken))
+            assert found is not None
+            assert found.end - found.start == pytest.approx(duration(spoken), abs=0.1)
+            assert found.part > MOST
             assert not talk.last_transfer.fixed
             talk.hang_up_on_target()
             talk.nothing_left()
