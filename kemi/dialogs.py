@@ -21,6 +21,7 @@ from kemi.message import (
 )
 from kemi.names import Callback
 from kemi.outgoing import called_at
+from kemi.performer import LEFT
 from kemi.refer import read_refer
 from kemi.sender import Sender
 from kemi.stitch import rewrite_request
@@ -99,6 +100,8 @@ class Dialogs:
         """Do what can be done when the record cannot be had: calls still hang up, transfers are refused."""
         if method == "REFER" or isinstance(error, CallBusy):
             raise SipError(503, "Transfers are not possible right now", retry_after=2)
+        if method == "BYE":
+            KSR.htable.sht_sets(LEFT, sender.call_id, sender.party)
         copy = KSR.htable.sht_get(BRIDGED, sender.call_id)
         if copy is None:
             self._pass_on(sender, method)

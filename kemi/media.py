@@ -6,8 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from kemi.hearing import Hearing, tag
+from kemi.offers import agree, codecs_of, offered, spoken_sdp, spoken_types, srtp_of
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
-from routing.records import Party
+from routing.records import Party, Srtp
 from rtpengine import (
     Answer,
     BlockMedia,
@@ -17,9 +18,20 @@ from rtpengine import (
     Offer,
     Query,
     RtpengineError,
+    Security,
     UnblockMedia,
 )
-from rtpengine.sdp import EVENTS, codec_names, endpoint, has_audio, narrow, payload_types, sends, spoken, voices
+from rtpengine.sdp import (
+    EVENTS,
+    codec_names,
+    endpoint,
+    has_audio,
+    has_keys,
+    narrow,
+    payload_types,
+    sends,
+    voices,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +44,9 @@ _SINK = (
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP {types}\r\n"
     "{maps}a=sendrecv\r\na=ptime:20\r\n"
 )
+
+
+_OFFERS = {Srtp.OFF: None, Srtp.OPTIONAL: Security.OFFERED, Srtp.REQUIRED: Security.REQUIRED}
 
 
 class CallMedia(Hearing):
@@ -58,8 +73,10 @@ class CallMedia(Hearing):
     def renegotiate(self, call: Call, offerer: Party, sdp: str) -> str:
         """Pass a new offer between the two who talk; gives the SDP for the other one."""
         peer = _peer(call, offerer)
-        codecs = Codecs() if Party.AGENT in {offerer, peer} else Codecs.adding(_codecs(call))
-        command = Offer(call.id, tag(call, offerer), sdp, to_tag=tag(call, peer), codecs=codecs)
+        to_agent = Party.AGENT in {offerer, peer}
+        codecs = Codecs() if to_agent else Codecs.adding(codecs_of(call))
+        security = None if to_agent else Security.between(sdp, call.media.of(peer))
+        command = Offer(call.id, tag(call, offerer), sdp, to_tag=tag(call, peer), codecs=codecs, security=security)
         return self._request(call, command).sdp
 
     def conclude(self, call: Call, offerer: Party, sdp: str) -> str:
@@ -79,20 +96,23 @@ class CallMedia(Hearing):
 
     def offer_leg(self, call: Call, leg: Leg, codecs: Sequence[str]) -> str:
         """Make the offer for an endpoint from a shadow of the caller, who is left untouched; gives the SDP for it."""
-        sdp = _spoken_by(call)
+        sdp = spoken_sdp(call)
         types = payload_types(sdp)
         maps = "".join(f"{line}\r\n" for line in sdp.splitlines() if line.startswith(("a=rtpmap:", "a=fmtp:")))
         sink = _SINK.format(types=" ".join(types), maps=maps)
         shadow, branch = f"shadow{leg.number}", f"v{leg.number}"
         keys = call.transfer is not None and call.transfer.accept is not None
-        command = Offer(call.id, shadow, sink, via_branch=branch, codecs=_offered(sdp, codecs, keys=keys))
+        choice = offered(sdp, codecs, keys=keys)
+        command = Offer(call.id, shadow, sink, via_branch=branch, codecs=choice, security=_OFFERS[srtp_of(call, leg)])
         return self._request(call, command).sdp
 
     def open_leg(self, call: Call, leg: Leg) -> MediaFailed | None:
         """Take an endpoint's answer, so that sounds can be played to it; it hears nobody yet, and nobody hears it."""
-        known = {*_codecs(call), *voices(call.media.caller_sdp)}
+        known = {*codecs_of(call), *voices(call.media.caller_sdp)}
         if not has_audio(call.media.target_sdp) or known.isdisjoint(voices(call.media.target_sdp)):
             return MediaFailed(488, "The answer has no codec that was offered")
+        if srtp_of(call, leg) is Srtp.REQUIRED and not has_keys(call.media.target_sdp):
+            return MediaFailed(488, "The answer has no keys for SRTP, which is required")
         number = leg.number
         answer = Answer(call.id, f"shadow{number}", f"leg{number}", call.media.target_sdp, via_branch=f"v{number}")
         try:
@@ -130,13 +150,13 @@ class CallMedia(Hearing):
         Two without a codec in common are mute meanwhile: between offer and answer rtpengine passes on what one of them
         sends as it is, in a codec that the other one has not agreed to.
         """
-        alike = _agree(_spoken_by(call), call.media.target_sdp)
+        alike = agree(spoken_sdp(call), call.media.target_sdp)
         mute = () if alike else (peer,) if call.held else ("caller", peer)
         try:
             for party in mute:
                 self._request(call, BlockMedia(call.id, party))
             view = self._join(call, peer, call.media.target_sdp)
-            if endpoint(view) != endpoint(narrow(call.media.caller_view, _spoken(call))):
+            if endpoint(view) != endpoint(narrow(call.media.caller_view, spoken_types(call))):
                 # It was started anew, and has made another call of our offer: the next check is to find neither.
                 self.release(call.media_node, call.id)
                 return MediaFailed(500, "rtpengine no longer has the caller's media")
@@ -163,11 +183,12 @@ class CallMedia(Hearing):
 
     def _join(self, call: Call, peer: str, sdp: str) -> str:
         to_agent = peer == "agent"
-        offer = narrow(call.media.caller_sdp, payload_types(call.media.caller_view)) if to_agent else _spoken_by(call)
-        alike = _agree(offer, sdp)
+        offer = narrow(call.media.caller_sdp, payload_types(call.media.caller_view)) if to_agent else spoken_sdp(call)
+        alike = agree(offer, sdp)
         keys = EVENTS in codec_names(sdp) and EVENTS not in codec_names(offer)
-        codecs = Codecs() if to_agent or (alike and not keys) else _offered(offer, _codecs(call), keys=keys)
-        self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs))
+        codecs = Codecs() if to_agent or (alike and not keys) else offered(offer, codecs_of(call), keys=keys)
+        security = None if to_agent else Security.between(offer, sdp)
+        self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs, security=security))
         return self._request(call, Answer(call.id, "caller", peer, sdp)).sdp
 
     def restore(self, call: Call, peer: Party | None = None) -> None:
@@ -226,37 +247,5 @@ def _peer(call: Call, party: Party) -> Party:
     return call.peer(party) or (Party.AGENT if party is Party.CALLER else Party.CALLER)
 
 
-def _spoken_by(call: Call) -> str:
-    """Cut what the caller offered down to what it sends."""
-    return narrow(call.media.caller_sdp, _spoken(call))
-
-
-def _agree(offer: str, answer: str) -> bool:
-    """Tell whether two SDPs have a voice codec in common, so that nothing need be transcoded."""
-    return not set(voices(offer)).isdisjoint(voices(answer))
-
-
-def _spoken(call: Call) -> frozenset[str]:
-    """Find what the caller sends: that alone is bridged, since rtpengine transcodes one codec, not several."""
-    return spoken(call.media.caller_sdp, call.media.caller_view)
-
-
-def _offered(sdp: str, codecs: Sequence[str], *, keys: bool) -> Codecs:
-    """Offer the caller's own codec first where the target takes it: what need not be transcoded sounds best.
-
-    `keys` wants DTMF events offered even where the SDP has none.
-    """
-    names = (*codecs, EVENTS) if keys and EVENTS not in codec_names(sdp) else tuple(codecs)
-    if not codecs or set(codec_names(sdp)) & set(codecs):
-        return Codecs.adding(names)
-    return Codecs.only(names)
-
-
 def _failed(error: RtpengineError) -> MediaFailed:
     return MediaFailed(488 if isinstance(error, CommandRefused) else 500, error.text)
-
-
-def _codecs(call: Call) -> tuple[str, ...]:
-    """Find the codecs of the transfer that is or was last made."""
-    transfer = call.transfer or (call.history[-1] if call.history else None)
-    return transfer.codecs if transfer else ()

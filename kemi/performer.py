@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import KSR
+
 from routing import actions as do
-from routing.events import Event, LegFailed, MediaFailed
+from routing.events import Event, LegFailed, MediaFailed, MediaLost, PartyLost
+from routing.records import Party
 from rtpengine import RtpengineError
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from routing.records import Call
 
     Answering = do.AcceptRequest | do.RefuseRequest | do.RelayRequest
+
+
+LEFT = "left"
+"""Shared memory of this node: the calls that ended while their records could not be had."""
 
 
 class Performer:
@@ -61,12 +68,19 @@ class Performer:
             case do.PrepareSpeech():
                 self._speech.prepare(action.sounds)
             case do.CheckMedia():
-                return self._media.check(call, time.time())
+                return self._check(call)
             case do.RecordTransfer():
                 self._metrics.transfer(action.transfer)
             case do.MediaAction() | do.ForgetCall():
                 pass  # done by the engine, with the lease held
         return None
+
+    def _check(self, call: Call) -> Event | None:
+        """Look at the media; where it is gone since somebody hung up while the store was away, say so."""
+        event = self._media.check(call, time.time())
+        if isinstance(event, MediaLost) and KSR.htable.sht_get(LEFT, call.id) is not None:
+            return PartyLost(Party.CALLER, "hung up while Redis was away")
+        return event
 
     def _invite(
         self, action: do.InviteLeg | do.InviteAgain, call: Call, authorization: tuple[str, str] | None

@@ -139,6 +139,7 @@ class Transfers:
             "hunt_timeout": target.hunt_timeout,
             "sender": senders.get(target.caller_id, f"<{target.caller_id}>"),
             "codecs": target.codecs or self._settings.transfer.codecs,
+            "srtp": target.srtp,
         }
 
     def _heard(self, target: Target) -> dict[str, Any]:

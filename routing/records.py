@@ -138,6 +138,14 @@ class Destination(Record):
     ring_timeout: float
 
 
+class Srtp(StrEnum):
+    """Whether the media of a target are encrypted, with keys in SDP (RFC 4568)."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 class Leg(Record):
     """One INVITE of ours to one endpoint of the target."""
 
@@ -201,6 +209,8 @@ class Transfer(Record):
     sender: str
     """From of the INVITE, without tag: the caller's identity, the agent's, or a fixed one."""
     codecs: tuple[str, ...] = ()
+    srtp: Srtp | None = None
+    """None means: required at sips: URIs, off at others."""
     headers: dict[str, str] = {}
     hold: Hold = Hold.AGENT
     announce: Sound | None = None

@@ -29,6 +29,7 @@ from routing.target_fields import (
     ModeWord,
     Pause,
     Rounds,
+    SrtpWord,
     Strategy,
     StrategyWord,
     Voice,
@@ -79,6 +80,10 @@ class Target(BaseModel):
         Divert.NONE, description="How it is told whom the call was for: none, diversion, or history-info."
     )
     codecs: tuple[Codec, ...] = Field((), description="Codecs offered, best first; none: those of the settings.")
+    srtp: SrtpWord | None = Field(
+        None,
+        description="Whether its media are encrypted: off, optional, required; default: required at sips: endpoints.",
+    )
     ca_file: Path | None = Field(
         None, description="Who certifies its hosts, for TLS: certificates as PEM; default: as configured."
     )

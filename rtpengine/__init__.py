@@ -22,6 +22,7 @@ from rtpengine.fake import FakeRtpengine
 from rtpengine.party_commands import BlockDtmf, BlockMedia, PlayMedia, StopMedia, UnblockDtmf, UnblockMedia
 from rtpengine.pool import MediaPool, Pool
 from rtpengine.replies import CallQueried, Done, MediaPlayed, PartyMedia, Pong, Reply, SdpReply, Stream
+from rtpengine.security import Security
 
 __all__ = [
     "Answer",
@@ -53,6 +54,7 @@ __all__ = [
     "Reply",
     "RtpengineError",
     "SdpReply",
+    "Security",
     "StopMedia",
     "Stream",
     "UnblockDtmf",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from rtpengine.codec_choice import Codecs
 from rtpengine.errors import BadReply, CommandRefused
@@ -22,6 +22,9 @@ from rtpengine.replies import (
     Reply,
     SdpReply,
 )
+
+if TYPE_CHECKING:
+    from rtpengine.security import Security
 
 R_co = TypeVar("R_co", bound=Reply, covariant=True)
 
@@ -115,7 +118,8 @@ class Offer(_Negotiation):
     """Pass an SDP offer from `from_tag`; the reply is for the other party (RFC 3264).
 
     An unknown `call_id` makes a new call. Without `to_tag` the other party is whoever `from_tag` talks to, or one
-    that has yet to answer. `ice` is "remove", "force", "default" and so on, as rtpengine calls it.
+    that has yet to answer. `ice` is "remove", "force", "default" and so on, as rtpengine calls it. Without `security`
+    the media are as safe as those of the SDP.
     """
 
     call_id: str
@@ -125,7 +129,12 @@ class Offer(_Negotiation):
     via_branch: str | None = None
     codecs: Codecs = _AS_GIVEN
     ice: str = "remove"
+    security: Security | None = None
     name: ClassVar[str] = "offer"
+
+    def _keys(self) -> Dictionary:
+        keys = super(Offer, self)._keys()  # the bare one does not know this class, which slots make anew
+        return keys | self.security.keys() if self.security else keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,16 @@ def endpoint(sdp: str) -> tuple[str, int, tuple[str, ...]]:
     return address[1] if address else "", 0, ()
 
 
+def profile(sdp: str) -> str:
+    """Name the profile of the first audio stream, such as RTP/AVP, or RTP/SAVP where it is encrypted."""
+    return next((profile for kind, _, profile, _ in _MEDIA.findall(sdp) if kind == "audio"), "")
+
+
+def has_keys(sdp: str) -> bool:
+    """Tell whether it has keys to encrypt its media with (RFC 4568 section 4)."""
+    return "\na=crypto:" in sdp
+
+
 def sends(sdp: str) -> bool:
     """Tell whether the party that wrote this SDP means to send (RFC 3264 section 6.1); so unless it says otherwise."""
     direction = _DIRECTION.search(sdp)

@@ -45,13 +45,17 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Where a phone is reached, and over what; `certificate` and `key` are PEM files, for TLS."""
+    """Where a phone is reached, and over what; `certificate` and `key` are PEM files, for TLS.
+
+    With `srtp`, it encrypts where the other side has keys, or asks for it.
+    """
 
     transport: str = "udp"
     address: str = LOOPBACK
     port: int = 0
     certificate: Path | None = None
     key: Path | None = None
+    srtp: bool = False
 
     def uri(self, name: str, port: int) -> str:
         """Give the URI of the phone."""
@@ -253,6 +257,8 @@ def _account_settings(name: str, line: Line, port: int, transport: int) -> Any:
     config.natConfig.sipOutboundUse = 0
     # Off: a caller that locks the codec sends an UPDATE of its own after each answer with several codecs.
     config.mediaConfig.lockCodecEnabled = False
+    config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_OPTIONAL if line.srtp else pj.PJMEDIA_SRTP_DISABLED
+    config.mediaConfig.srtpSecureSignaling = 0
     rtp = config.mediaConfig.transportConfig
     rtp.boundAddress = rtp.publicAddress = line.address
     rtp.port, rtp.portRange = _rtp_port(line.address), _RTP_PORTS

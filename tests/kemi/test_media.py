@@ -6,8 +6,17 @@ import pytest
 
 from kemi.media import CallMedia
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
-from routing.records import Call, Party, State
-from rtpengine import Answer, Delete, FakeRtpengine, Offer, Query
+from routing.records import Call, Party, Srtp, State
+from rtpengine import (
+    Answer,
+    BlockMedia,
+    Delete,
+    FakeRtpengine,
+    Offer,
+    Query,
+    Security,
+    UnblockMedia,
+)
 from tests.kemi.calls import CALL_ID, anchored, leg, sdp, transfer
 
 
@@ -61,6 +70,70 @@ def test_a_bridge_that_fails_gives_the_caller_back_to_the_agent(
     assert "no ports left" in result.reason
     assert {"caller", "agent"} <= tags(pool)
     assert "leg1" not in tags(pool)
+
+
+@pytest.mark.parametrize(("codec", "muted"), [(sdp(6000), []), (sdp(6000, "8"), ["caller", "leg1"])])
+def test_who_must_be_transcoded_is_mute_until_the_answer_is_known(
+    pool: FakeRtpengine, media: CallMedia, codec: str, muted: list[str]
+) -> None:
+    """Between offer and answer rtpengine passes on what it gets as it is."""
+    media.bridge(ringing(pool, media, codec), leg())
+    commands = [command for _, command in pool.requests]
+    assert [command.from_tag for command in commands if isinstance(command, BlockMedia)] == muted
+    assert [command.from_tag for command in commands if isinstance(command, UnblockMedia)] == muted
+
+
+def test_a_caller_who_was_mute_for_a_bridge_that_fails_is_heard_again(pool: FakeRtpengine, media: CallMedia) -> None:
+    """Or it would be connected with an agent who does not hear it."""
+    call = ringing(pool, media, sdp(6000, "8"))
+    pool.refuse_next(Offer, "no ports left")
+    assert isinstance(media.bridge(call, leg()), MediaFailed)
+    assert BlockMedia(CALL_ID, "caller") in [command for _, command in pool.requests]
+    assert not pool.calls("fake")[CALL_ID].party("caller").blocked
+
+
+SAFE = Security.REQUIRED
+
+
+@pytest.mark.parametrize(
+    ("uri", "srtp", "security"),
+    [
+        ("sip:person@127.0.0.1", None, None),
+        ("sips:person@127.0.0.1", None, SAFE),
+        ("sips:person@127.0.0.1", Srtp.OFF, None),
+        ("sip:person@127.0.0.1", Srtp.OPTIONAL, Security.OFFERED),
+        ("sip:person@127.0.0.1", Srtp.REQUIRED, SAFE),
+    ],
+)
+def test_an_endpoint_is_offered_srtp_where_its_target_says_so_or_its_uri(
+    pool: FakeRtpengine, media: CallMedia, uri: str, srtp: Srtp | None, security: Security | None
+) -> None:
+    """A sips: URI wants all to be safe."""
+    call = anchored(pool).model_copy(update={"transfer": transfer().model_copy(update={"srtp": srtp})})
+    media.offer_leg(call, leg().model_copy(update={"uri": uri}), ("PCMU",))
+    _, offer = pool.requests[-1]
+    assert isinstance(offer, Offer)
+    assert offer.security is security
+
+
+def test_an_answer_without_keys_is_refused_where_they_are_required(pool: FakeRtpengine, media: CallMedia) -> None:
+    """What was to be secret would not be."""
+    call = ringing(pool, media, sdp(6000))
+    call = call.model_copy(update={"transfer": transfer().model_copy(update={"srtp": Srtp.REQUIRED})})
+    assert media.bridge(call, leg()) == MediaFailed(488, "The answer has no keys for SRTP, which is required")
+    assert {"caller", "agent"} <= tags(pool)
+
+
+def test_each_party_is_offered_media_as_safe_as_it_has_agreed_to(pool: FakeRtpengine, media: CallMedia) -> None:
+    """Also when it is the other one that offers anew."""
+    keys = sdp(6000).replace("RTP/AVP", "RTP/SAVP") + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key\r\n"
+    call = ringing(pool, media, keys)
+    assert media.bridge(call, leg()) == MediaBridged()
+    call = call.model_copy(update={"state": State.CONNECTED, "target": call.caller, "leg": leg()})
+    media.renegotiate(call, Party.TARGET, keys)
+    media.renegotiate(call, Party.CALLER, call.media.caller_sdp)
+    offers = [command.security for _, command in pool.requests if isinstance(command, Offer)]
+    assert offers[-3:] == [SAFE, Security.PLAIN, SAFE]
 
 
 def test_media_that_is_not_the_callers_is_dropped(pool: FakeRtpengine, media: CallMedia) -> None:

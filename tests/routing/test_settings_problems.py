@@ -150,6 +150,12 @@ class TestConflicts:
         ]
         assert made(sip={"listen": listen}).sip.listen == tuple(listen)
 
+    @pytest.mark.parametrize(("given", "missing"), [("certificate", "key"), ("key", "certificate")])
+    def test_half_of_what_tls_needs_is_told(self, given: str, missing: str) -> None:
+        assert problems(tls={given: "/etc/ssl/a.pem"}) == [
+            f"tls.{given}: it is of no use without tls.{missing}; give tls.{missing} as well"
+        ]
+
     def test_the_media_ports_must_be_a_range(self) -> None:
         assert problems(rtpengine={"port_min": 30000}) == [
             "rtpengine.port_min: 30000 is not below port_max 29999; widen the range"

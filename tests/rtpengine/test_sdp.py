@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtpengine.sdp import codec_names, endpoint, has_audio, narrow, payload_types, sends, spoken
+from rtpengine.sdp import codec_names, endpoint, has_audio, has_keys, narrow, payload_types, profile, sends, spoken
 from tests.rtpengine.sdp import sdp
 
 NO_AUDIO = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=video 20000 RTP/AVP 96\r\n"
@@ -77,3 +77,10 @@ def test_who_sends_is_told_by_the_direction(direction: str, *, sending: bool) ->
 
 def test_without_a_direction_a_party_sends() -> None:
     assert sends("m=audio 20000 RTP/AVP 0\r\n")
+
+
+def test_the_profile_and_the_keys_tell_whether_media_are_encrypted() -> None:
+    secure = sdp(20000, "PCMU").replace("RTP/AVP", "RTP/SAVP") + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key\r\n"
+    assert (profile(secure), has_keys(secure)) == ("RTP/SAVP", True)
+    assert (profile(TWO_STREAMS), has_keys(TWO_STREAMS)) == ("RTP/AVP", False)
+    assert profile(NO_AUDIO) == ""

@@ -58,7 +58,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         lines = {
             "udp": Line(),
             "tcp": Line("tcp"),
-            "tls": Line("tls", certificate=certificate, key=key),
+            "tls": Line("tls", certificate=certificate, key=key, srtp=True),
             "pbx": Line(address=PBX, port=5060),
         }
         targets = {

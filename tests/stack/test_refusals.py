@@ -155,7 +155,7 @@ def test_the_compact_form_of_refer_to_is_read(talk: Talk) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "status"),
-    [("mode=summary", 501), ("mode=message", 501), ("mode=loud", 400), ("mood=blind", 400)],
+    [("mode=loud", 400), ("mood=blind", 400)],
 )
 def test_a_mode_that_is_not_there_is_refused(talk: Talk, setting: str, status: int) -> None:
     """Better an error than another transfer than was asked for."""

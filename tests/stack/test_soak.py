@@ -18,6 +18,8 @@ from tests.stack.system import NODE, System
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ALWAYS = "openssl bug #1491"
+"""What Kamailio's TLS module warns of at each start, whatever the version of OpenSSL."""
 WARM_UP, CALLS, RATE = 40, 200, 20.0
 LINGERING = 15.0
 """Seconds until tm has let go of the last transaction: it waits 5 for late repetitions."""
@@ -121,5 +123,5 @@ def test_rtpengine_does_not_grow_without_bound(soak: Soak) -> None:
 
 def test_the_log_has_no_complaint(soak: Soak) -> None:
     """Not one warning in all these calls."""
-    lines = soak.system.kamailio.log.read_text().splitlines()
+    lines = [line for line in soak.system.kamailio.log.read_text().splitlines() if ALWAYS not in line]
     assert [line for line in lines if re.search("WARNING|ERROR|CRITICAL|Traceback", line)] == []

@@ -1,0 +1,52 @@
+"""What the parties of a call are offered: codecs, and encrypted media."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from routing.records import Srtp
+from rtpengine import Codecs
+from rtpengine.sdp import EVENTS, codec_names, narrow, spoken, voices
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from routing.records import Call, Leg
+
+
+def spoken_types(call: Call) -> frozenset[str]:
+    """Find what the caller sends: that alone is bridged, since rtpengine transcodes one codec, not several."""
+    return spoken(call.media.caller_sdp, call.media.caller_view)
+
+
+def spoken_sdp(call: Call) -> str:
+    """Cut what the caller offered down to what it sends."""
+    return narrow(call.media.caller_sdp, spoken_types(call))
+
+
+def agree(offer: str, answer: str) -> bool:
+    """Tell whether two SDPs have a voice codec in common, so that nothing need be transcoded."""
+    return not set(voices(offer)).isdisjoint(voices(answer))
+
+
+def codecs_of(call: Call) -> tuple[str, ...]:
+    """Find the codecs of the transfer that is or was last made."""
+    transfer = call.transfer or (call.history[-1] if call.history else None)
+    return transfer.codecs if transfer else ()
+
+
+def offered(sdp: str, codecs: Sequence[str], *, keys: bool) -> Codecs:
+    """Offer the caller's own codec first where the target takes it: what need not be transcoded sounds best.
+
+    `keys` wants DTMF events offered even where the SDP has none.
+    """
+    names = (*codecs, EVENTS) if keys and EVENTS not in codec_names(sdp) else tuple(codecs)
+    if not codecs or set(codec_names(sdp)) & set(codecs):
+        return Codecs.adding(names)
+    return Codecs.only(names)
+
+
+def srtp_of(call: Call, leg: Leg) -> Srtp:
+    """Tell how an endpoint is to encrypt; one at a sips: URI must, where its target says nothing else."""
+    wanted = call.transfer.srtp if call.transfer else None
+    return wanted or (Srtp.REQUIRED if leg.uri.startswith("sips:") else Srtp.OFF)
