@@ -123,9 +123,9 @@ def test_a_program_can_read_what_was_seen(seen: dict[Mode, Facts], monkeypatch: 
 
 
 def names(show: dict[str, Any], who: str) -> list[str]:
-    """Name what a party heard, but for pauses that only show that the machine is busy."""
+    """Name what a party heard, but for gaps that only show that the machine is busy."""
     rows = [row for row in show["heard"] if row["who"] == who]
-    return [row["heard"] for row in rows if row["heard"] != "pause" or row["seconds"] > 0.2]
+    return [row["heard"] for row in rows if row["heard"] not in {"pause", "unknown"} or row["seconds"] > 0.2]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
