@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SUMMARY_HEADER = "X-Handoff-Summary"
 MUSIC, FIXED_MESSAGE = "music", "the fixed message"
-SHORTEST = 0.1
+SHORTEST = 0.05
 """Seconds: what is shorter means nothing; a window in which one voice follows another has a bit of both."""
 
 
