@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from tests.stack.wire import RtpPacket
 
 MESSAGE = "You have a call from a customer who wants to change the address of an order."
-NEAR, HEARD_NEAR = 0.1, 0.15
-"""Seconds by which a pause may miss its setting: in the RTP that the phone gets, and behind its jitter buffer."""
+NEAR, HEARD_NEAR = 0.2, 0.25
+"""Seconds by which a pause may miss its setting, in the RTP that the phone gets and behind its jitter buffer.
+
+On a quiet machine it is less than 0.1; a busy one may be late by as much again.
+"""
 
 
 @pytest.fixture(scope="module")
