@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.stack.wire import RtpPacket
 
 MESSAGE = "You have a call from a customer who wants to change the address of an order."
+CRACKLE = 0.2
+"""Seconds of anything that a phone may make of its first packets, or of those of a busy machine."""
 NEAR, HEARD_NEAR = 0.2, 0.25
 """Seconds by which a pause may miss its setting, in the RTP that the phone gets and behind its jitter buffer.
 
@@ -93,4 +95,5 @@ def heard(talk: PhoneTalk, call: PhoneCall) -> list[Phase]:
         "music": read(file_of(speech, Standard.MUSIC)),
         "message": read(file_of(speech, Sound(text=MESSAGE))),
     }
-    return phases(read_recording(call), sounds, shortest=0.1)
+    found = phases(read_recording(call), sounds, shortest=0.1)
+    return [phase for phase in found if phase.name != "unknown" or phase.seconds > CRACKLE]
