@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Reply)
 
-_AHEAD = 0.05  # rtpengine sends the first packets at once, and drops what is left over for the last
+AHEAD = 0.05
+"""Seconds by which rtpengine is done with a file sooner: it sends the first packets at once, and no part of one."""
 _ENDLESS = 1_000_000  # the longest that a call could last is far less
 
 
@@ -61,7 +62,7 @@ class Hearing:
 
         Raises RtpengineError for a file that cannot be played too: then the party hears nothing.
         """
-        return max(0.0, self._request(call, PlayMedia(call.id, tag(call, party), file)).duration - _AHEAD)
+        return max(0.0, self._request(call, PlayMedia(call.id, tag(call, party), file)).duration - AHEAD)
 
     def silence(self, call: Call, party: Party) -> None:
         """Stop what plays to a party, if anything does."""
