@@ -38,7 +38,7 @@ def targets() -> None:
 @click.argument("uris", nargs=-1, required=True, metavar="URI...")
 @target_options
 def add_target(config: str | None, as_json: bool, name: str, uris: tuple[str, ...], **options: Any) -> None:
-    """Add the target NAME; its endpoints are called one after the other.
+    """Add the target NAME; its endpoints are called one after the other, or as --strategy says.
 
     What no option says is taken from the section [transfer] of the configuration, as it is now.
     """
