@@ -25,19 +25,15 @@ def opening_data(target: Target, settings: Settings) -> dict[str, Any]:
 
 def opening_fields(target: Target, settings: Settings) -> list[tuple[str, str]]:
     """Tell the same to people; nothing of a target that is always open."""
-    return [("now", _words(target, settings))] if _closes(target) else []
+    return [] if target.always_open else [("now", _words(target, settings))]
 
 
 def with_opening(table: Table, targets: Sequence[Target], settings: Settings) -> Table:
     """Give the list of targets one more column, where one of them is not always open."""
-    if not any(map(_closes, targets)):
+    if all(target.always_open for target in targets):
         return table
     columns, rows = table
     return (*columns, "NOW"), [[*row, _words(target, settings)] for row, target in zip(rows, targets, strict=True)]
-
-
-def _closes(target: Target) -> bool:
-    return bool(target.hours or target.holidays)
 
 
 def _words(target: Target, settings: Settings) -> str:

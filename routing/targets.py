@@ -223,6 +223,11 @@ class Target(BaseModel):
         sound = self.said(text) if own else Sound(text=text)
         return Accept(key=self.accept, prompt=sound, rounds=self.accept_rounds, seconds=self.accept_timeout)
 
+    @property
+    def always_open(self) -> bool:
+        """Whether it has no office hours, so that no calendar need be asked."""
+        return not (self.hours or self.holidays)
+
     def opening(self, zone: str) -> Hours:
         """Give its office hours; `zone` is used where it has no time zone of its own."""
         return Hours.make(self.hours, self.holidays, self.time_zone or zone)

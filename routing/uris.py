@@ -27,14 +27,14 @@ def on_trunk(uri: str, trunk: str | None) -> str:
 
     Raises BadValue, 404, where there is no trunk.
     """
-    parsed = parse_sip_uri(uri)
-    if parsed.scheme != "tel":
+    scheme, _, rest = uri.partition(":")
+    if scheme.lower() != "tel":
         return uri
     if trunk is None:
         raise BadValue(f"no trunk takes {shown(uri)}", 404, mend="give one of the [[trunks]] in the settings a uri")
-    number, semicolon, parameters = uri.partition(":")[2].partition(";")
-    scheme, _, rest = trunk.partition(":")
-    return f"{scheme}:{number.translate(SEPARATORS)}{semicolon}{parameters}@{rest};user=phone"
+    number, semicolon, parameters = rest.partition(";")
+    scheme, _, place = trunk.partition(":")
+    return f"{scheme}:{number.translate(SEPARATORS)}{semicolon}{parameters}@{place};user=phone"
 
 
 def transport_of(uri: str) -> str:
