@@ -73,6 +73,7 @@ _OPTIONS = (
     _option(CALL, "--holiday", "Day without hours: 2026-12-25, or 12-25.", "DATE", field="holidays", multiple=True),
     _option(CALL, "--time-zone", "Time zone of the hours, such as Europe/Berlin.", "NAME"),
     _option(CALL, "--closed", "What the agent is told out of hours.", "TEXT"),
+    _option(CALL, "--may-refer/--no-may-refer", "Whether the person may hand the call on.", default=None),
     _option(CALL, "--fallback", "Target that is tried when this one has failed, or is closed.", "NAME"),
     _option(LOGIN, "--user", "Name to log in with; default: that of the URI.", "NAME"),
     _option(LOGIN, "--secret-prompt", "Ask for the secret, or read a line from a pipe.", is_flag=True),

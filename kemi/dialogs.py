@@ -66,10 +66,10 @@ class Dialogs:
             self._pass_on(None, method)
             return
         cseq = int(text("$cs"))
-        find = read_refer(self._context, sender.party, cseq) if method == "REFER" else _find(sender, method, cseq)
+        find = read_refer(self._context, sender, cseq) if method == "REFER" else _find(sender, method, cseq)
 
         def checked(call: Call) -> ev.Event | None:
-            if method != "BYE" or call.dialog(sender.party) is not None:  # it may have crossed ours
+            if method != "BYE" or call.dialog(sender.within(call)) is not None:  # it may have crossed ours
                 sender.check(call)
             return find(call)
 
@@ -87,7 +87,7 @@ class Dialogs:
 
     def _apply(self, sender: Sender, method: str, find: Finding) -> None:
         performer = self._context.performer
-        performer.answering = lambda action, call: self._answer(action, call, sender.party, method)
+        performer.answering = lambda action, call: self._answer(action, call, sender.within(call), method)
         try:
             if method == "BYE":
                 self._context.engine.hang_up(sender.call_id, find, lambda: self._pass_on(sender, method))
@@ -110,12 +110,13 @@ class Dialogs:
         sender.check(call)
         if method != "BYE":
             raise SipError(503, "Not possible right now", retry_after=2)
-        peer = call.peer(sender.party)
+        party = sender.within(call)
+        peer = call.peer(party)
         other = call.dialog(peer) if peer else None
         if peer is None or other is None:
             reply(200, "OK")  # the agent leaves, as it was told to
             return
-        self._relay(do.RelayRequest(peer, other, other.next_cseq() + 1000), call, sender.party, method)
+        self._relay(do.RelayRequest(peer, other, other.next_cseq() + 1000), call, party, method)
         self._context.media.release(call.media_node, call.id)
 
     def _pass_on(self, sender: Sender | None, method: str) -> None:
@@ -141,7 +142,8 @@ class Dialogs:
             self._relay(action, call, party, method)
             return
         if isinstance(action, do.AcceptRequest) and method == "REFER":
-            KSR.hdr.append_to_reply(f"Contact: <{call.caller.remote_target}>\r\n")
+            referrer = call.agent or call.caller
+            KSR.hdr.append_to_reply(f"Contact: {self._context.outgoing.contact_in(call, referrer)}\r\n")
             if call.transfer and call.transfer.subscription and not call.transfer.subscription.notify:
                 KSR.hdr.append_to_reply("Refer-Sub: false\r\n")
         if isinstance(action, do.RefuseRequest):
@@ -172,6 +174,8 @@ class Dialogs:
         if party is Party.TARGET and call.leg:
             uri = call.target.remote_target if call.target else call.leg.uri  # DNS may have chosen the transport
             return self._context.outgoing.contact(call.id, call.leg.number, uri)
+        if party is Party.AGENT and call.agent and call.agent_leg:
+            return self._context.outgoing.contact_in(call, call.agent)
         return self._context.outgoing.contact(call.id)
 
     def _acknowledge(self, sender: Sender | None) -> None:
@@ -201,16 +205,19 @@ class Dialogs:
 
 
 def _find(sender: Sender, method: str, cseq: int) -> Finding:
-    event: ev.Event
-    if method != "BYE":
+    def find(call: Call) -> ev.Event:
+        party = sender.within(call)
+        if method == "BYE":
+            if party is Party.TARGET:
+                return ev.TargetHungUp(cseq, sender.leg)
+            return (ev.CallerHungUp if party is Party.CALLER else ev.AgentHungUp)(cseq)
+        if event := _for_us(call, party, method):
+            return event
         offer = method == "INVITE" or (method in OFFERS and bool(body()))
         contact = uri_of(header("Contact")) if method in OFFERS else None
-        event = ev.RequestReceived(sender.party, method, cseq, contact or None, offer)
-    elif sender.party is Party.TARGET:
-        event = ev.TargetHungUp(cseq, sender.leg)
-    else:
-        event = (ev.CallerHungUp if sender.party is Party.CALLER else ev.AgentHungUp)(cseq)
-    return lambda call: _for_us(call, sender.party, method) or event
+        return ev.RequestReceived(party, method, cseq, contact or None, offer)
+
+    return find
 
 
 def _for_us(call: Call, party: Party, method: str) -> ev.Event | None:

@@ -24,6 +24,8 @@ _ENDLESS = 1_000_000  # the longest that a call could last is far less
 
 def tag(call: Call, party: Party) -> str:
     """Name a party as rtpengine knows it."""
+    if party is Party.AGENT and call.agent_leg:
+        return f"leg{call.agent_leg}"
     if party is not Party.TARGET:
         return party.value
     assert call.leg is not None, "a target has a leg"
@@ -42,7 +44,7 @@ class Hearing:
 
         May be repeated. Where the music cannot be played the two are parted all the same.
         """
-        for party in ("agent", "caller"):
+        for party in (tag(call, Party.AGENT), "caller"):
             # A block of the voice alone lets DTMF events pass.
             self._request(call, BlockMedia(call.id, party))
             self._request(call, BlockDtmf(call.id, party))
@@ -54,7 +56,7 @@ class Hearing:
     def resume(self, call: Call) -> None:
         """Let caller and agent hear one another again, and nothing else; may be repeated."""
         self.silence(call, Party.CALLER)
-        for party in ("agent", "caller"):
+        for party in (tag(call, Party.AGENT), "caller"):
             self._unblock(call, party)
 
     def play(self, call: Call, party: Party, file: str) -> float:

@@ -73,7 +73,7 @@ class CallMedia(Hearing):
     def renegotiate(self, call: Call, offerer: Party, sdp: str) -> str:
         """Pass a new offer between the two who talk; gives the SDP for the other one."""
         peer = _peer(call, offerer)
-        to_agent = Party.AGENT in {offerer, peer}
+        to_agent = "agent" in {tag(call, offerer), tag(call, peer)}
         codecs = Codecs() if to_agent else Codecs.adding(codecs_of(call))
         security = None if to_agent else Security.between(sdp, call.media.of(peer))
         command = Offer(call.id, tag(call, offerer), sdp, to_tag=tag(call, peer), codecs=codecs, security=security)
@@ -132,7 +132,7 @@ class CallMedia(Hearing):
             return failure
         if failure := self._connect(call, peer):
             return failure
-        for gone in (f"shadow{leg.number}", "agent"):
+        for gone in (f"shadow{leg.number}", tag(call, Party.AGENT)):
             self._delete(call, gone)
         return MediaBridged()
 
@@ -231,10 +231,11 @@ class CallMedia(Hearing):
             lost = self._longest_silence and now - away_since > self._longest_silence
             return MediaLost("no media server") if lost else None
         self._away.pop(call.media_node, None)
-        if not self._longest_silence or call.peer(Party.CALLER) is not Party.TARGET:
+        peer = call.peer(Party.CALLER)
+        if not self._longest_silence or peer is None or tag(call, peer) == "agent":
             return None
-        since = call.history[-1].answered_at or now
-        for party in (Party.CALLER, Party.TARGET):
+        since = max(transfer.answered_at or 0.0 for transfer in call.history)
+        for party in (Party.CALLER, peer):
             stream = streams.get(tag(call, party))
             quiet = stream is not None and now - max(stream.last_packet, since) > self._longest_silence
             if quiet and sends(call.media.of(party)):

@@ -54,6 +54,16 @@ class Outgoing:
         """Make the Contact by which a party, called at `uri`, reaches the call, or its leg, directly."""
         return self._places.contact(f"{call_id}{f'-{leg}' if leg else ''}", uri)
 
+    def contact_in(self, call: Call, dialog: Dialog) -> str:
+        """Make the Contact that the other party of a dialog reaches us by; an agent of the pool has the caller's own.
+
+        It goes on talking to that if a transfer fails.
+        """
+        if dialog.call_id == call.caller.call_id:
+            return f"<{call.caller.remote_target}>"
+        _, leg = addressed_call(dialog.call_id) or ("", 0)
+        return self.contact(call.id, leg, dialog.remote_target)
+
     def hook(self) -> None:
         """Hang the callbacks on the request that tm is making; tm calls this while `_send` runs."""
         for name in self._named:
@@ -198,14 +208,11 @@ class Outgoing:
         self._within("ACK", action.dialog, action.cseq, [])
 
     def notify(self, call: Call, action: SendNotify) -> None:
-        """Send NOTIFY with the status line as message/sipfrag (RFC 3515 section 2.4.5).
-
-        The Contact stays the caller's: the agent goes on talking to it if the transfer fails.
-        """
+        """Send NOTIFY with the status line as message/sipfrag (RFC 3515 section 2.4.5)."""
         event = f"refer;id={action.event_id}" if action.event_id else "refer"
         state = "terminated;reason=noresource" if action.final else "active;expires=300"
         fields = [
-            f"Contact: <{call.caller.remote_target}>",
+            f"Contact: {self.contact_in(call, action.dialog)}",
             f"Event: {event}",
             f"Subscription-State: {state}",
             "Content-Type: message/sipfrag;version=2.0",

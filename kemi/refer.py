@@ -18,12 +18,13 @@ from routing.values import BadValue, ReferTo
 if TYPE_CHECKING:
     from kemi.context import Context
     from kemi.engine import Finding
+    from kemi.sender import Sender
     from routing.records import Call
 
 SETTINGS_HEADERS = ("X-Handoff-Mode", "X-Handoff-Message", "X-Handoff-Summary")
 
 
-def read_refer(context: Context, party: Party, cseq: int) -> Finding:
+def read_refer(context: Context, sender: Sender, cseq: int) -> Finding:
     """Read the REFER at hand; gives what finds the event once the call is known.
 
     What is set in several places is taken from the first of: the body (the summary, as text/plain), the headers
@@ -33,7 +34,7 @@ def read_refer(context: Context, party: Party, cseq: int) -> Finding:
     Raises SipError with the answer: 603 to the caller's side, 400 for what cannot be understood, 413 for a text that is
     too long, 415 for a body of another type, 404 and 403 for where it must not go.
     """
-    if party is Party.CALLER:
+    if sender.party is Party.CALLER:
         raise SipError(603, "Only the agent may transfer this call")
     values = headers("Refer-To") or headers("r")
     if len(values) != 1:
@@ -46,14 +47,19 @@ def read_refer(context: Context, party: Party, cseq: int) -> Finding:
     if words := summary_in_refer():
         refer_to = dataclasses.replace(refer_to, settings={**refer_to.settings, "summary": words})
     requested_at = time.time()
-    subscription = Subscription(cseq=cseq, notify=(header("Refer-Sub") or "true").strip().lower() != "false")
+    subscription = Subscription(
+        cseq=cseq, leg=sender.leg, notify=(header("Refer-Sub") or "true").strip().lower() != "false"
+    )
     referred_by = header("Referred-By") or header("b") or f"<{uri_of(header('From'))}>"
 
     def find(call: Call) -> TransferRequested:
-        if party is not Party.AGENT or not call.may_refer:
+        if sender.within(call) is Party.TARGET and call.peer(Party.TARGET) is None:
+            raise SipError(491, "The caller is not connected yet", retry_after=1)
+        if not call.may_refer:
             raise SipError(403, "This peer may not transfer calls")
         target = context.transfers.find(refer_to, lambda uri: done(KSR.is_myself(uri)))
-        again = any(done_before.subscription for done_before in call.history) or call.transfer is not None
+        before = (done_before.subscription for done_before in call.history)
+        again = any(one and one.leg == sender.leg for one in before) or call.transfer is not None
         return TransferRequested(
             context.transfers.plan(
                 call,

@@ -34,9 +34,13 @@ class Sender:
         call_id, leg = addressed
         return cls(call_id, Party.TARGET if leg else Party.CALLER, None, leg)
 
+    def within(self, call: Call) -> Party:
+        """Tell who it is in this call: a person who hands the call on is its agent."""
+        return Party.AGENT if self.leg and self.leg == call.agent_leg else self.party
+
     def check(self, call: Call) -> None:
         """Refuse who does not know the dialog's Call-ID and tags (RFC 3261 section 12.2.2)."""
-        dialog = call.dialog(self.party)
+        dialog = call.dialog(self.within(call))
         if dialog is None and self.party is Party.TARGET and call.calling(self.leg):
             raise SipError(491, "Request Pending", retry_after=1)  # it overtook the 200 that makes the dialog
         known = dialog is not None and (

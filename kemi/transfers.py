@@ -54,10 +54,16 @@ class Transfers:
             raise SipError(error.status, plain(error.what)) from error
 
     def named(self, name: str) -> Target | None:
-        """Read the target of this name; raises SipError 500 for one that cannot be read."""
+        """Read the target of this name, or make one of the pool of this name; None where there is neither.
+
+        Raises SipError 500 for one that cannot be read.
+        """
         data = self._store.target(name) if name else None
+        if data is None:
+            pool = self._settings.pool_named(name)
+            return Target.from_pool(pool) if pool else None
         try:
-            return Target.from_json(data) if data is not None else None
+            return Target.from_json(data)
         except TargetError as error:
             KSR.err(f"target={plain(name)}: {plain(' '.join(str(error).split()), 500)}\n")
             raise SipError(500, f"Target {plain(name)} cannot be read") from error
@@ -142,6 +148,7 @@ class Transfers:
             "sender": senders.get(target.caller_id, f"<{target.caller_id}>"),
             "codecs": target.codecs or self._settings.transfer.codecs,
             "srtp": target.srtp,
+            "may_refer": target.may_refer,
         }
 
     def _heard(self, target: Target) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A call is always in one of the states of `routing.records.State`:
 
-- talking: caller and agent talk; no transfer is under way.
+- talking: caller and agent talk; no transfer is under way. Here the agent may also be a person whom the call was
+  handed over to, and whose own try to hand it on has failed.
 - announcing: the caller hears that it will be handed over.
 - calling, ringing: an endpoint of the target has been sent INVITE, and has sent 180. Caller and agent still talk, or
   the caller hears music. The agent may have left already, which changes little but whom a failure is told to.
@@ -11,7 +12,7 @@ A call is always in one of the states of `routing.records.State`:
 - declining: the person did not take it, and hears goodbye.
 - bridging: rtpengine is joining caller and target. Written down before it is done, so that another node can finish it.
 - leaving: caller and target talk; the agent has been told and should send BYE.
-- connected: caller and target talk and the agent is gone.
+- connected: caller and target talk and the agent is gone. To hand the call on, the target becomes the agent.
 - apologising: the transfer failed, and the caller hears why. Then it is the agent's again, or it is released.
 - parting: the caller has left, and the person who was being briefed hears so.
 - ended: nothing is left.
@@ -71,7 +72,7 @@ _STRAY_PARTY: dict[type[ev.Event], str] = {
 # fmt: off
 _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     #                           talking             announcing          calling             ringing             briefing            accepting           declining           bridging            leaving             connected           apologising         parting             ended
-    (ev.TransferRequested,       (t.begin,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.too_late,         t.too_late,         t.too_late,         s.illegal)),
+    (ev.TransferRequested,       (t.begin,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.again,            t.hand_on,          t.too_late,         t.too_late,         s.illegal)),
     (ev.TransferCancelled,       (f.no_transfer,      f.cancel,           f.cancel,           f.cancel,           f.cancel,           f.cancel,           f.cancel,           f.no_transfer,      f.no_transfer,      f.no_transfer,      f.no_transfer,      f.no_transfer,      s.illegal)),
     (ev.SummaryGiven,            (b.no_summary,       b.take_summary,     b.take_summary,     b.take_summary,     b.summary_too_late, b.summary_too_late, b.summary_too_late, b.summary_too_late, b.no_summary,       b.no_summary,       b.no_summary,       b.no_summary,       s.illegal)),
     (ev.LegRang,                 (s.illegal,          s.illegal,          t.ring,             s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.nothing,          s.illegal,          s.nothing,          s.illegal)),
@@ -105,7 +106,7 @@ _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     (Deadline.BRIDGE,            (s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          t.bridge_again,     s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
     (Deadline.AGENT_BYE,         (s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          t.release_agent,    s.illegal,          s.illegal,          s.illegal,          s.illegal)),
     (Deadline.CHECK,             (d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      s.illegal,          s.illegal)),
-    (Deadline.REFRESH,           (s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          d.refresh,          d.refresh,          s.illegal,          s.illegal,          s.illegal)),
+    (Deadline.REFRESH,           (d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          s.illegal,          s.illegal)),
 )
 # fmt: on
 

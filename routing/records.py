@@ -124,6 +124,8 @@ class Subscription(Record):
     """The implicit subscription that a REFER made (RFC 3515), by which its sender learns what became of it."""
 
     cseq: int
+    leg: int = 0
+    """In whose dialog it lives: that leg's, which hands the call on, or with 0 the agent's."""
     event_id: str | None = None
     notify: bool = True
     """False when the agent asked for none with `Refer-Sub: false` (RFC 4488)."""
@@ -233,6 +235,8 @@ class Transfer(Record):
     """How often the prompt may still be heard."""
     fixed: bool = False
     """Whether the person heard the fixed message, since the speech was not there in time."""
+    may_refer: bool = True
+    """Whether the person may hand the call on."""
     fallback: Transfer | None = None
     """The transfer that is made when this one fails."""
     subscription: Subscription | None = None
@@ -309,10 +313,13 @@ class Call(Record):
     media_node: str
     pool: str
     may_refer: bool
+    """Whether the agent, or after the bridge the person, may hand the call over."""
     created_at: float
     state: State = State.TALKING
     caller: Dialog
     agent: Dialog | None
+    agent_leg: int = 0
+    """The leg that now is the agent: that of a person who hands the call on; 0 for an agent of the pool."""
     target: Dialog | None = None
     legs: tuple[Leg, ...] = ()
     """The endpoints that are being called."""

@@ -52,6 +52,22 @@ def begin(call: Call, event: ev.TransferRequested, now: float) -> Step:
     return call, [*actions, *told, *started]
 
 
+@leads_to(State.ANNOUNCING, State.CALLING)
+def hand_on(call: Call, event: ev.TransferRequested, now: float) -> Step:
+    """Let the person take the agent's place, and begin: if it comes to nothing, caller and person talk on."""
+    assert call.leg is not None, "a leg was bridged"
+    if _repeated(call, event):
+        return again.apply(call, event, now)
+    changes = {
+        "agent": call.target,
+        "agent_leg": call.leg.number,
+        "target": None,
+        "leg": None,
+        "media": call.media.model_copy(update={"agent_sdp": call.media.target_sdp, "target_sdp": ""}),
+    }
+    return begin.apply(call.model_copy(update=changes), event, now)
+
+
 def start(call: Call, now: float) -> Step:
     """Announce the transfer to the caller, or call the first endpoint; have spoken what will be heard."""
     assert call.transfer is not None, "a transfer is under way"
@@ -132,8 +148,9 @@ def again(call: Call, event: ev.TransferRequested, now: float) -> Step:
 def _repeated(call: Call, event: ev.TransferRequested) -> bool:
     """Tell whether this REFER was accepted before: the agent numbers each of its requests anew."""
     transfers = (*call.history, call.transfer) if call.transfer else call.history
-    known = {transfer.subscription.cseq for transfer in transfers if transfer.subscription}
-    return event.transfer.subscription is not None and event.transfer.subscription.cseq in known
+    known = {(transfer.subscription.leg, transfer.subscription.cseq) for transfer in transfers if transfer.subscription}
+    asked = event.transfer.subscription
+    return asked is not None and (asked.leg, asked.cseq) in known
 
 
 @leads_to()
@@ -219,6 +236,7 @@ def bridged(call: Call, event: ev.MediaBridged, now: float) -> Step:
     """Tell the agent the truth and let it go: at once if it knew of nothing, else it has a second for its own BYE."""
     assert call.transfer is not None, "a transfer is under way"
     subscribed = call.transfer.subscription is not None
+    call = call.model_copy(update={"may_refer": call.transfer.may_refer})
     call, told = tell_agent(call, 200, "OK", final=True)
     call, recorded = finish(call, Outcome.CONNECTED, 200, "OK", now)
     call = enter(call, State.CONNECTED)

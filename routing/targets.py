@@ -45,7 +45,7 @@ from routing.values import check_endpoint, parse_sip_uri
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from routing.settings_model import Settings
+    from routing.settings_model import Pool, Settings
 
 SOUNDS = ("announce", "message", "apology")
 """What may be given as text, in a field of this name, or as file, in the field `..._file`."""
@@ -125,6 +125,7 @@ class Target(BaseModel):
     )
     time_zone: Zone = Field("", description="Time zone of the hours, such as Europe/Berlin; default: the node's.")
     closed: Closed = Field("Closed now", description="Told to the agent out of hours, where there is no fallback.")
+    may_refer: bool = Field(default=True, description="Whether the person may hand the call on by REFER.")
     fallback: Name | None = Field(None, description="Target that is tried when this one has failed, or is closed.")
 
     @field_validator(*(f"{name}_file" for name in SOUNDS))
@@ -185,6 +186,17 @@ class Target(BaseModel):
             endpoints=(Endpoint(uri=uri),),
             ring_timeout=transfer.ring_timeout,
             caller_id=transfer.caller_id,
+        )
+
+    @classmethod
+    def from_pool(cls, pool: Pool) -> Self:
+        """Make a target of a pool of voice agents, to which a call may go back."""
+        return cls(
+            name=pool.name,
+            endpoints=tuple(Endpoint(uri=agent.uri, weight=agent.weight) for agent in pool.agents),
+            strategy=Strategy.WEIGHTED,
+            ring_timeout=pool.ring_timeout,
+            may_refer=pool.may_refer,
         )
 
     def with_settings(self, given: Mapping[str, str]) -> Self:

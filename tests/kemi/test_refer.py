@@ -9,6 +9,7 @@ import pytest
 
 from kemi.message import SipError
 from kemi.refer import read_refer
+from kemi.sender import Sender
 from kemi.transfers import Transfers
 from routing.events import TransferRequested
 from routing.outcomes import Mode
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PERSON = ["sip:person@127.0.0.1"]
 SUPPORT = {"name": "support", "endpoints": PERSON, "mode": "summary", "deliver": ["speech", "header"]}
 DESK = {"name": "desk", "endpoints": PERSON}
+AGENT = Sender("00c0ffee00c0ffee", Party.AGENT, None, 0)
 POOL = {"name": "p", "numbers": ["*"], "agents": [{"uri": "sip:a@127.0.0.1"}]}
 
 
@@ -53,7 +55,7 @@ def refer(
         *headers,
     )
     ksr.receive("\r\n".join(lines) + "\r\n\r\n" + (body or ""))
-    event = read_refer(context, Party.AGENT, 1)(anchored(FakeRtpengine()))
+    event = read_refer(context, AGENT, 1)(anchored(FakeRtpengine()))
     assert isinstance(event, TransferRequested)
     return event.transfer
 

@@ -172,7 +172,8 @@ def assert_shape(call: Call) -> None:
     hearing = {Deadline.SOUND, Deadline.HEARD} & call.deadlines.keys()
     assert len(hearing) == (state in HEARING), f"{hearing} while {state}"
     assert (Deadline.CHECK in call.deadlines) == (state not in {State.PARTING, State.ENDED})
-    assert (Deadline.REFRESH in call.deadlines) == (state in JOINED and call.session_timer is not None)
+    handed_over = state in JOINED or (call.agent_leg > 0 and state not in {State.PARTING, State.ENDED})
+    assert (Deadline.REFRESH in call.deadlines) == (handed_over and call.session_timer is not None)
     assert (call.transfer is not None) == (state in UNDER_WAY or (state is State.APOLOGISING and waits(call)))
     assert (call.target is not None) == (state in {State.BRIDGING, State.PARTING, *BRIEFED, *JOINED})
     calling = {State.ANNOUNCING, State.CALLING, State.RINGING}

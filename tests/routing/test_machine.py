@@ -71,6 +71,7 @@ def likeness(call: Call) -> tuple[object, ...]:
     return (
         call.state,
         call.agent is None,
+        bool(call.agent_leg),
         call.exchange is None,
         call.session_timer is None,
         min(call.legs_made, 2),

@@ -202,11 +202,6 @@ def test_the_same_refer_after_its_transfer_is_over_calls_nobody_again() -> None:
     assert story.refer(cseq=57) == ["answer 202", "NOTIFY 100", "INVITE leg 3"]
 
 
-def test_an_agent_that_has_left_cannot_refer() -> None:
-    story = Story().connect(by_command=True)
-    assert story.refer() == ["answer 481"]
-
-
 @pytest.mark.parametrize("party", [CALLER, AGENT])
 def test_a_re_invite_while_the_target_rings_is_relayed_and_its_answer_is_waited_for(party: Party) -> None:
     story = Story()
