@@ -78,13 +78,16 @@ class FramePeer(RtpPeer):
             due += _INTERVAL
 
     def _voice(self, number: int) -> bytes:
-        return _SILENCE.get(self.codec) or struct.pack("!II", self.ssrc, number).ljust(160, b"\xff")
+        return _SILENCE.get(self.codec) or f"{self.ssrc:08x}{number:08x}".encode().ljust(160, b"\xff")
 
 
 def numbers(payloads: list[bytes], ssrc: int) -> list[int]:
-    """Give the numbers of those PCMU packets that came from a peer, whatever their header says now."""
-    heads = [struct.unpack_from("!II", payload) for payload in payloads if len(payload) == 160]
-    return [number for sender, number in heads if sender == ssrc]
+    """Give the numbers of those PCMU packets that came from a peer, whatever their header says now.
+
+    They are written in letters, since rtpengine writes the octet 7F, the other zero of PCMU, as FF where it transcodes.
+    """
+    mark = f"{ssrc:08x}".encode()
+    return [int(payload[8:16], 16) for payload in payloads if payload.startswith(mark)]
 
 
 class Stage:

@@ -13,6 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Self
 
 from tests.stack.capture import Datagram, kernel_time, want_kernel_time
+from tests.stack.ua import PATIENCE
 from tests.stack.wire import RtpPacket, rtp_packet
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ class RtpPeer:
         """Return how many packets were heard in a time, by SSRC."""
         return Counter(packet.ssrc for packet in self.packets(since=since, until=until))
 
-    def wait_heard(self, ssrc: int | None = None, *, count: int = 5, since: float = 0.0, timeout: float = 3.0) -> None:
+    def wait_heard(
+        self, ssrc: int | None = None, *, count: int = 5, since: float = 0.0, timeout: float = PATIENCE
+    ) -> None:
         """Wait until `count` packets (of `ssrc`, or of anybody) were heard; AssertionError with what was heard else."""
         deadline = time.monotonic() + timeout
         while True:

@@ -25,6 +25,7 @@ from routing.targets import Target
 from rtpengine import Ping, Pool, RtpengineError
 from tests.stack.daemon import Daemon
 from tests.stack.sipp import free_port
+from tests.stack.ua import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,7 +233,7 @@ class System:
         return next(int(line.split(":")[1]) for line in out.splitlines() if line.strip().startswith(f"{name}:"))
 
     @staticmethod
-    def wait_until(condition: Callable[[], bool], timeout: float = 3.0) -> None:
+    def wait_until(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Ask until the answer is yes: for what the daemons do a moment after their last message."""
         deadline = time.monotonic() + timeout
         while not condition():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.stack.frames import FramePeer, numbers
 from tests.stack.message import Message
 from tests.stack.rtp import RtpPeer
 from tests.stack.sipp import ANSWERER, CALLER, Sipp, SippError, receive, reply, scenario
@@ -238,3 +239,12 @@ def test_rtp_peers_hear_one_another_and_the_wire_measures_the_gap() -> None:
         assert {(packet.payload_type, packet.payload[:1]) for packet in packets} == {(0, b"\x55")}
         assert wire.longest_gap(two.address[1]) == pytest.approx(resumed - silent_from, abs=0.2)
         assert 0.015 < wire.longest_gap(two.address[1], until=silent_from) < 0.2
+
+
+def test_a_frame_is_known_after_its_mu_law_was_decoded_and_written_anew() -> None:
+    with FramePeer() as peer, RtpPeer() as ear:
+        peer.ssrc = 0x7F7F7F7F
+        peer.talk_to(ear.sdp())
+        ear.wait_heard(peer.ssrc)
+        payloads = [packet.payload for packet in ear.packets() if packet.ssrc == peer.ssrc]
+        assert len(numbers([payload.replace(b"\x7f", b"\xff") for payload in payloads], peer.ssrc)) == len(payloads)

@@ -54,7 +54,7 @@ class Asked:
             waits = call.state is State.ACCEPTING and Deadline.HEARD in call.deadlines
             return waits and call.transfer is not None and call.transfer.rounds_left == (0 if again else 1)
 
-        self.talk.system.wait_until(there, timeout=6.0)
+        self.talk.system.wait_until(there)
 
     def talks_with_the_caller(self) -> None:
         """Wait until both hear one another; rtpengine may have given their packets another SSRC."""

@@ -9,7 +9,7 @@ import pytest
 
 from routing.outcomes import Outcome
 from routing.records import Deadline, State
-from tests.stack.warm_talk import PATIENCE, WarmTalk, warm_system
+from tests.stack.warm_talk import WarmTalk, warm_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,7 +156,7 @@ def test_the_agent_has_left_and_the_target_hangs_up_so_the_caller_hears_the_apol
     talk.agent_leaves()
     talk.target.expect(200, to=talk.target.request("BYE", talk.target.dialog(invite)))
     talk.told(603)
-    talk.caller.reply(talk.caller.expect("BYE", timeout=PATIENCE), 200)
+    talk.caller.reply(talk.caller.expect("BYE"), 200)
     talk.nothing_left()
     assert talk.last_transfer.outcome is Outcome.REJECTED
 

@@ -15,8 +15,8 @@ from tests.stack.correlate import locate
 from tests.stack.system import System
 from tests.stack.talk import TARGET
 from tests.stack.test_metrics import Scrape
-from tests.stack.ua import Ua
-from tests.stack.warm_talk import PATIENCE, SHORT, WarmTalk
+from tests.stack.ua import PATIENCE, Ua
+from tests.stack.warm_talk import SHORT, WarmTalk
 
 SPEAK = "espeak-ng -b 1 -v {voice} --stdin -w {file}"
 SLOW = f"sh -c 'text=$(cat); case $text in Nobody*) sleep 10;; esac; echo \"$text\" | {SPEAK}'"
@@ -67,7 +67,7 @@ def test_speech_is_asked_for_while_the_target_rings_so_that_nobody_waits_for_it(
             assert plan is not None
             assert plan.message is not None
             spoken = file_of(system.settings.speech, plan.message)
-            system.wait_until(spoken.exists, timeout=PATIENCE)
+            system.wait_until(spoken.exists)
             talk.target_answers(invite)
             talk.connected(agent_stays=True)
             assert not talk.last_transfer.fixed
@@ -91,7 +91,7 @@ def test_a_summary_of_800_letters_is_heard_whole() -> None:
             talk.notified(100)
             invite = talk.invited()
             spoken = file_of(system.settings.speech, Sound(text=summary))
-            system.wait_until(spoken.exists, timeout=PATIENCE)
+            system.wait_until(spoken.exists)
             talk.target_answers(invite)
             notify = agent.expect("NOTIFY", timeout=duration(spoken) + PATIENCE)
             agent.reply(notify, 200)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from tests.stack.message import Endpoint, Headers
 
 NONE: Mapping[str, str] = MappingProxyType({})
+PATIENCE = 6.0
+"""Seconds in which anything happens on a busy machine."""
 
 _REASONS = {
     100: "Trying",
@@ -105,11 +107,11 @@ class Ua:
         """Do not mind messages with these methods (requests) or statuses that nobody takes."""
         self._allowed.update(what)
 
-    def expect(self, what: str | int, *, to: Message | None = None, timeout: float = 3.0) -> Message:
+    def expect(self, what: str | int, *, to: Message | None = None, timeout: float = PATIENCE) -> Message:
         """Take the oldest message that is a request `what` or a reply with status `what` (to the request `to`)."""
         return self._take(lambda m: _is(m, what) and (to is None or _answers(m, to)), str(what), timeout)
 
-    def final_reply(self, request: Message, *, timeout: float = 3.0) -> Message:
+    def final_reply(self, request: Message, *, timeout: float = PATIENCE) -> Message:
         """Take the final reply to a request of ours, whatever its status."""
         return self._take(lambda m: _answers(m, request) and (m.status or 0) >= 200, "a final reply", timeout)
 

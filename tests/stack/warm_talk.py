@@ -22,8 +22,6 @@ SOON = {"mode": "message", "message": "Hi.", "pause_before": 0.2, "pause_after":
 """A target whose person is briefed in no time."""
 ENOUGH = 5
 """Packets that are no accident."""
-PATIENCE = 6.0
-"""Seconds in which anything here happens on a busy machine."""
 
 
 @contextmanager
@@ -46,7 +44,7 @@ class WarmTalk(Talk):
             calls = self.system.calls()
             return bool(calls) and calls[0].state is state and (waits_for is None or waits_for in calls[0].deadlines)
 
-        self.system.wait_until(there, timeout=PATIENCE)
+        self.system.wait_until(there)
         return self.record
 
     def refer_warm(self, **settings: object) -> None:
@@ -57,14 +55,14 @@ class WarmTalk(Talk):
 
     def invited(self) -> Message:
         """Take the INVITE at the target, which rings."""
-        invite = self.target.expect("INVITE", timeout=PATIENCE)
+        invite = self.target.expect("INVITE")
         self.target.reply(invite, 180)
         self.notified(180)
         return invite
 
     def connected(self, *, agent_stays: bool = False) -> None:
         """Wait until the agent is told, who leaves if it has stayed, and caller and target hear one another."""
-        notify = self.agent.expect("NOTIFY", timeout=PATIENCE)
+        notify = self.agent.expect("NOTIFY")
         self.agent.reply(notify, 200)
         assert notify.body.startswith("SIP/2.0 200 "), notify.body
         if agent_stays:
@@ -73,7 +71,7 @@ class WarmTalk(Talk):
 
     def told(self, status: int) -> None:
         """Take the final NOTIFY at the agent."""
-        notify = self.agent.expect("NOTIFY", timeout=PATIENCE)
+        notify = self.agent.expect("NOTIFY")
         self.agent.reply(notify, 200)
         assert notify.body.startswith(f"SIP/2.0 {status} "), notify.body
         assert notify["Subscription-State"].startswith("terminated")
@@ -87,7 +85,7 @@ class WarmTalk(Talk):
 
     def target_released(self) -> None:
         """Let the target be sent BYE."""
-        self.target.reply(self.target.expect("BYE", timeout=PATIENCE), 200)
+        self.target.reply(self.target.expect("BYE"), 200)
 
     def hears_somebody(self) -> None:
         """Wait until the target hears something that is neither the caller nor the agent."""
@@ -96,4 +94,4 @@ class WarmTalk(Talk):
         def heard() -> bool:
             return sum(packet.ssrc not in known for packet in self.target_voice.packets(since=now)) > ENOUGH
 
-        self.system.wait_until(heard, timeout=PATIENCE)
+        self.system.wait_until(heard)
