@@ -9,7 +9,7 @@ import KSR
 
 from kemi.certificates import refusal
 from kemi.message import body, done, header, headers, reply_headers, sip_call_id, split_routes, text, uri_of
-from routing.digest import authorize, may_try
+from routing.digest import ANSWERED_BY, authorize
 from routing.events import Event, LegAnswered, LegChallenged, LegFailed, LegRang, LegRedirected
 from routing.name_addr import without_tag
 from routing.records import BadRecordError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kemi.context import Context
     from kemi.engine import Finding
+    from routing.digest import Field
     from routing.records import Call
 
 LegEvent = LegAnswered | LegRang | LegFailed | LegChallenged | LegRedirected
@@ -85,26 +86,27 @@ class Legs:
             reason = f"TLS: {why}"
         if status in CHALLENGES:
             challenges = [(name, value) for name in CHALLENGES.values() for value in reply_headers(name)]
-            asked = LegChallenged(number, status, reason, None)
+            asked = LegChallenged(number, status, reason, ())
+            given = [(name, value) for name in ANSWERED_BY.values() for value in headers(name)]
             uri = text("$ru")
-            self._handle(call_id, asked, lambda call: self._authorized(call, asked, challenges, uri))
+            self._handle(call_id, asked, lambda call: self._authorized(call, asked, uri, challenges, given))
         elif elsewhere := self._redirection() if status == MOVED else "":
             self._handle(call_id, LegRedirected(number, elsewhere))
         else:
             self._handle(call_id, LegFailed(number, status, reason or "Failed", answered=not silent))
 
     def _authorized(
-        self, call: Call, asked: LegChallenged, challenges: Sequence[tuple[str, str]], uri: str
+        self, call: Call, asked: LegChallenged, uri: str, challenges: Sequence[Field], given: Sequence[Field]
     ) -> LegChallenged:
-        """Answer a challenge, if there are credentials and it was not answered in vain before."""
+        """Answer challenges, if there are credentials and they were not `given` in vain with the refused INVITE."""
         leg = call.calling(asked.leg)
-        if leg is None or call.transfer is None or not may_try(challenges, leg.cseq - 1):
+        if leg is None or call.transfer is None:
             return asked
         login = self._context.credentials.find(call.transfer.target, leg.uri)
         if login is None:
             return asked
         try:
-            authorization = authorize(challenges, "INVITE", uri, login.user, login.secret)
+            authorization = authorize(challenges, "INVITE", uri, login.user, login.secret, given)
         except BadValue as error:
             KSR.warn(f"call={call.id} leg={asked.leg} its challenge cannot be answered: {error}\n")
             return asked

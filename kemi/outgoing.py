@@ -145,7 +145,7 @@ class Outgoing:
             self._hooks = None
 
     def invite(
-        self, call: Call, leg: Leg, transfer: Transfer, sdp: str, authorization: tuple[str, str] | None = None
+        self, call: Call, leg: Leg, transfer: Transfer, sdp: str, authorization: tuple[tuple[str, str], ...] = ()
     ) -> bool:
         """Send INVITE to an endpoint; False when it could not even be sent (no route, no memory)."""
         extra, body = _with_summary(transfer, sdp)
@@ -160,7 +160,7 @@ class Outgoing:
             f"X-Handoff-Call: {call.id}",
             *identity_fields(call, transfer, leg),
             *(f"{name}: {value}" for name, value in extra.items()),
-            *([": ".join(authorization)] if authorization else []),
+            *map(": ".join, authorization),
         ]
         if may_be_tls(leg.uri):  # DNS chooses the transport after the Contact has been written
             self._secure_contact = self.contact(call.id, leg.number, f"{leg.uri};transport=tls")

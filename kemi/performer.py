@@ -54,7 +54,7 @@ class Performer:
             case do.RefreshSession():
                 self._outgoing.refresh(call, action)
             case do.InviteLeg():
-                return self._invite(action, call, None)
+                return self._invite(action, call)
             case do.InviteAgain():
                 return self._invite(action, call, action.authorization)
             case do.CancelLeg():
@@ -83,14 +83,14 @@ class Performer:
         return event
 
     def _invite(
-        self, action: do.InviteLeg | do.InviteAgain, call: Call, authorization: tuple[str, str] | None
+        self, action: do.InviteLeg | do.InviteAgain, call: Call, authorization: tuple[tuple[str, str], ...] = ()
     ) -> Event | None:
         leg, transfer = action.leg, action.transfer
         try:
             sdp = self._media.offer_leg(call, leg, transfer.codecs)
         except RtpengineError as error:
             return MediaFailed(503, error.text, leg.number)
-        if authorization is None:
+        if not authorization:
             self._metrics.invited(transfer, time.time())
         if not self._outgoing.invite(call, leg, transfer, sdp, authorization):
             return LegFailed(leg.number, 503, "Service Unavailable", answered=False)

@@ -98,11 +98,11 @@ class InviteLeg(Action):
 
 @dataclass(frozen=True, slots=True)
 class InviteAgain(Action):
-    """Send the INVITE of a leg once more, with the field that answers the endpoint's challenge."""
+    """Send the INVITE of a leg once more, with the fields that answer those who have asked who calls."""
 
     leg: Leg
     transfer: Transfer
-    authorization: tuple[str, str]
+    authorization: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Digest authentication, the side that is asked (RFC 7616, RFC 8760, RFC 3261 section 22).
 
 A challenge is read with `parse_challenges`, the best of several is found by `strongest`, and `answer` gives what goes
-into the repeated request; `authorize` does all three. What a peer sends wrong raises BadValue and nothing else.
+into the repeated request; `authorize` does all three for each realm that asks. What a peer sends wrong raises BadValue
+and nothing else.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 ANSWERED_BY = {"www-authenticate": "Authorization", "proxy-authenticate": "Proxy-Authorization"}
 """The header field that answers each challenge (RFC 3261 sections 22.2 and 22.3)."""
-TRIES = 2
-"""How often a request is repeated with credentials at most: once, and once more for a nonce that was stale."""
+Field = tuple[str, str]
+"""A header field: its name, and its value."""
 LONGEST = 8192
 """Letters of a header field of challenges beyond which it is not read."""
 
@@ -134,44 +135,62 @@ def answer(challenge: Challenge, user: str, secret: str, method: str, uri: str, 
     return "Digest " + ", ".join(f"{name}={value}" for name, value in fields.items())
 
 
-def authorize(
-    challenges: Sequence[tuple[str, str]], method: str, uri: str, user: str, secret: Secret
-) -> tuple[str, str]:
-    """Answer the strongest of the challenges of a 401 or 407, given as names and values of its header fields.
+def authorize(  # noqa: PLR0917 - what is answered, and by whom
+    challenges: Sequence[Field], method: str, uri: str, user: str, secret: Secret, given: Sequence[Field] = ()
+) -> tuple[Field, ...]:
+    """Answer the challenges of a 401 or 407, given as names and values of its header fields: the strongest of a realm.
 
-    Gives name and value of the header field to add to the repeated request; each answer has a cnonce of its own.
-    Raises BadValue when there is none that we can answer.
+    Gives the header fields of the repeated request. `given` are those that the refused one had: they go along, their
+    nonces counted on, since a proxy on the way wants its own again (RFC 3261 section 22.3). Each answer has a cnonce of
+    its own. Raises BadValue when there is none that we can answer, or when what was given was refused: that is given
+    again only for a nonce that was stale (RFC 7616 section 3.3).
     """
-    name, challenge = _best(challenges)
-    return name, answer(challenge, user, secret.reveal(), method, uri, cnonce=secrets.token_hex(16))
+    answers = {(name, known.realm): (known, count + 1) for name, known, count in map(_read_answer, given)}
+    asked, refused = _by_realm(challenges)
+    fresh = False
+    for key, several in asked.items():
+        try:
+            best = strongest(several)
+        except BadValue as error:
+            refused = error
+            continue
+        if key in answers and not best.stale:
+            realm, mend = shown(best.realm), "check user and secret of the target"
+            refused = BadValue(f"the realm {realm} refuses the credentials", mend=mend)
+        else:
+            answers[key], fresh = (best, 1), True
+    if not fresh:
+        raise refused
+    password = secret.reveal()
+    return tuple(
+        (name, answer(challenge, user, password, method, uri, cnonce=secrets.token_hex(16), nc=count))
+        for (name, _), (challenge, count) in answers.items()
+    )
 
 
-def may_try(challenges: Sequence[tuple[str, str]], tries: int) -> bool:
-    """Say whether a refused request is worth repeating with credentials, after so many tries with them.
+def _by_realm(fields: Sequence[Field]) -> tuple[dict[tuple[str, str], list[Challenge]], BadValue]:
+    """Sort challenges by the header field that answers them and by realm; one that cannot be read spoils no other.
 
-    The same credentials are given again only for a nonce that was stale (RFC 7616 section 3.3), and once.
+    Gives with them what to say where none can be answered.
     """
-    try:
-        return tries == 0 or (tries < TRIES and _best(challenges)[1].stale)
-    except BadValue:
-        return False
-
-
-def _best(fields: Sequence[tuple[str, str]]) -> tuple[str, Challenge]:
-    """Find the challenge to answer, and the header field that does; one that cannot be read spoils no other."""
-    found: list[tuple[str, Challenge]] = []
-    refused: BadValue | None = None
+    found: dict[tuple[str, str], list[Challenge]] = {}
+    refused = BadValue("no challenge is for Digest", mend="let the far side ask for Digest")
     for name, value in fields:
         try:
-            found += [(ANSWERED_BY[name.lower()], each) for each in parse_challenges(value)]
+            for each in parse_challenges(value):
+                found.setdefault((ANSWERED_BY[name.lower()], each.realm), []).append(each)
         except KeyError:
             refused = BadValue(f"{shown(name)} carries no challenge", mend="give WWW- or Proxy-Authenticate")
         except BadValue as error:
             refused = error
-    if not found and refused:
-        raise refused
-    best = strongest([challenge for _, challenge in found])
-    return next(each for each in found if each[1] is best)
+    return found, refused
+
+
+def _read_answer(field: Field) -> tuple[str, Challenge, int]:
+    """Read a field that `authorize` has made: its name, what it answers, and how often the nonce has been used."""
+    name, value = field
+    ((_, fields),) = _schemes(value)
+    return name, _challenge(fields), int(fields.get("nc", "1"), 16)
 
 
 def _schemes(text: str) -> Iterator[tuple[str, dict[str, str]]]:

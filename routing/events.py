@@ -64,12 +64,15 @@ class LegFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class LegChallenged(Event):
-    """An endpoint wants to know who calls (401, 407); `authorization` is the field that answers it, if we can."""
+    """An endpoint, or a proxy before it, wants to know who calls (401, 407).
+
+    `authorization` are the header fields that answer it and those who asked before, if we can.
+    """
 
     leg: int
     status: int
     reason: str
-    authorization: tuple[str, str] | None
+    authorization: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

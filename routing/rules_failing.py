@@ -25,8 +25,8 @@ from routing.rules_transfer import PLAY_AFTER, call_next, hunt_until, invite, no
 if TYPE_CHECKING:
     from routing.actions import Action
 
-MOST_ANSWERS = 2
-"""How often we say who calls, where an endpoint asks again."""
+MOST_ANSWERS = 4
+"""How often we say who calls: to a proxy and to the endpoint, and to each once more that found it too old."""
 MOVED = do.Reason(302, "Moved Temporarily")
 
 _NO_LEG = {"leg": None, "legs": (), "target": None}
@@ -122,11 +122,11 @@ def leg_failed(call: Call, event: ev.LegFailed, now: float) -> Step:
 
 @leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
 def challenged(call: Call, event: ev.LegChallenged, now: float) -> Step:
-    """Say who calls, if we can: once, and once more if the endpoint found the answer too old (RFC 7616 section 3.3)."""
+    """Say who calls, if we can, to each that asks: proxies on the way and the endpoint (RFC 3261 section 22)."""
     leg, transfer = call.calling(event.leg), call.transfer
     assert leg is not None, "it was being called"
     assert transfer is not None, "a transfer is under way"
-    if event.authorization is None or leg.cseq > MOST_ANSWERS:
+    if not event.authorization or leg.cseq > MOST_ANSWERS:
         return fail_leg(call, leg, Outcome.AUTH_FAILED, event.status, event.reason, now)
     again = leg.model_copy(update={"cseq": leg.cseq + 1})
     legs = tuple(again if other is leg else other for other in call.legs)

@@ -15,7 +15,6 @@ from routing.digest import (
     Challenge,
     answer,
     authorize,
-    may_try,
     parse_challenges,
     strongest,
 )
@@ -208,20 +207,49 @@ def test_a_challenge_that_we_cannot_answer_is_refused_with_the_mend(value: str, 
             answer(challenge, "u", "s", "INVITE", URI, cnonce="c")
 
 
-@pytest.mark.parametrize(
-    ("asked", "answered"),
-    [("WWW-Authenticate", "Authorization"), ("proxy-authenticate", "Proxy-Authorization")],
-)
-def test_the_answer_to_the_strongest_of_several_fields_goes_into_the_one_that_belongs_to_it(
-    asked: str, answered: str
-) -> None:
-    other = "WWW-Authenticate" if answered.startswith("Proxy") else "Proxy-Authenticate"
-    challenges = [(other, offer("MD5", "weak")), (asked, offer("SHA-256", "strong")), (asked, "rubbish=1")]
-    name, value = authorize(challenges, "INVITE", URI, "1001", Secret.of("s3cret"))
+def authorized(
+    challenges: list[tuple[str, str]], given: tuple[tuple[str, str], ...] = ()
+) -> tuple[tuple[str, str], ...]:
+    return authorize(challenges, "INVITE", URI, "1001", Secret.of("s3cret"), given)
+
+
+def test_the_strongest_challenge_of_a_realm_is_answered() -> None:
+    asked = [("www-authenticate", offer("MD5", "weak")), ("WWW-Authenticate", offer("SHA-256", "strong"))]
+    ((name, value),) = authorized([*asked, ("WWW-Authenticate", "rubbish=1")])
     got = fields(value)
-    assert (name, got["nonce"], got["username"], got["uri"]) == (answered, '"strong"', '"1001"', f'"{URI}"')
-    again = fields(authorize(challenges, "INVITE", URI, "1001", Secret.of("s3cret"))[1])
-    assert again["cnonce"] != got["cnonce"]
+    assert (name, got["nonce"], got["username"], got["uri"]) == ("Authorization", '"strong"', '"1001"', f'"{URI}"')
+    assert fields(authorized(asked)[0][1])["cnonce"] != got["cnonce"]
+
+
+def test_a_proxy_and_the_endpoint_behind_it_both_get_their_answers() -> None:
+    """RFC 3261 section 22.3: in one response, or one after the other."""
+    proxy, endpoint = ("Proxy-Authenticate", offer("MD5", "p")), ("WWW-Authenticate", offer("SHA-256", "e"))
+    first = authorized([proxy])
+    both = authorized([endpoint], first)
+    assert [name for name, _ in both] == ["Proxy-Authorization", "Authorization"]
+    assert [(fields(value)["nonce"], fields(value)["nc"]) for _, value in both] == [
+        ('"p"', "00000002"),
+        ('"e"', "00000001"),
+    ]
+    assert [name for name, _ in authorized([proxy, endpoint])] == ["Proxy-Authorization", "Authorization"]
+    third = authorized([("Proxy-Authenticate", offer("MD5", "q", ", stale=true"))], both)
+    assert [(fields(value)["nonce"], fields(value)["nc"]) for _, value in third] == [
+        ('"q"', "00000001"),
+        ('"e"', "00000002"),
+    ]
+
+
+def test_an_answer_without_qop_is_given_again_as_it_was() -> None:
+    first = authorized([("Proxy-Authenticate", 'Digest realm="a", nonce="p"')])
+    assert authorized([("WWW-Authenticate", offer("MD5"))], first)[0] == first[0]
+
+
+def test_credentials_that_were_refused_are_given_again_for_a_stale_nonce_only() -> None:
+    given = authorized([("WWW-Authenticate", offer("MD5"))])
+    with pytest.raises(BadValue, match="refuses the credentials"):
+        authorized([("WWW-Authenticate", offer("MD5", "other"))], given)
+    ((_, value),) = authorized([("WWW-Authenticate", offer("MD5", "new", ", stale=true"))], given)
+    assert fields(value)["nonce"] == '"new"'
 
 
 @pytest.mark.parametrize(
@@ -235,16 +263,8 @@ def test_the_answer_to_the_strongest_of_several_fields_goes_into_the_one_that_be
 )
 def test_where_there_is_nothing_to_answer_it_says_why(challenges: list[tuple[str, str]], sentence: str) -> None:
     with pytest.raises(BadValue) as refused:
-        authorize(challenges, "INVITE", URI, "1001", Secret.of("s3cret"))
+        authorized(challenges)
     assert sentence in str(refused.value)
-    assert not may_try(challenges, 1)
-
-
-def test_credentials_are_given_once_and_once_more_for_a_stale_nonce() -> None:
-    fresh = [("WWW-Authenticate", offer("MD5"))]
-    stale = [("WWW-Authenticate", offer("MD5", more=", stale=true"))]
-    assert [may_try(fresh, tries) for tries in range(3)] == [True, False, False]
-    assert [may_try(stale, tries) for tries in range(3)] == [True, True, False]
 
 
 WORDS = ("Digest", "Basic", "realm", "nonce", "qop", "algorithm", "auth", "MD5", 'realm="a"', 'nonce="b"', "ü")
@@ -257,7 +277,7 @@ LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_siz
 @example('Digest realm="a", nonce="b", algorithm=-sess, qop="auth"')
 def test_whatever_comes_is_answered_on_one_line_or_refused(value: str) -> None:
     try:
-        _, header = authorize([("WWW-Authenticate", value)], "INVITE", URI, "1001", Secret.of("s3cret"))
+        header = authorized([("WWW-Authenticate", value)])[0][1]
     except BadValue:
         return
     assert header.startswith('Digest username="1001", realm=')

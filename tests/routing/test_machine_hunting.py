@@ -9,7 +9,7 @@ from routing.records import Deadline, Destination, Party, State
 from routing.rules_failing import MOST_ANSWERS
 from tests.routing.calls import Story, destinations, transfer
 
-ANSWER = ("Authorization", "Digest")
+ANSWER = (("Authorization", "Digest"),)
 
 
 def ringing(*uris: str) -> Story:
@@ -103,7 +103,7 @@ def test_one_that_cannot_be_offered_media_is_left_out() -> None:
     assert story.answers(1) == ["bridge leg 1"]
 
 
-def test_a_challenge_is_answered_with_a_higher_cseq_and_a_stale_answer_once_more() -> None:
+def test_challenges_are_answered_with_a_higher_cseq_each_but_not_for_ever() -> None:
     story = Story()
     story.refer()
     for cseq in range(2, 2 + MOST_ANSWERS):
@@ -116,7 +116,7 @@ def test_a_challenge_is_answered_with_a_higher_cseq_and_a_stale_answer_once_more
 def test_a_challenge_that_we_cannot_answer_is_a_failure() -> None:
     story = Story()
     story.refer("sip:a", "sip:b")
-    challenged = ev.LegChallenged(1, 407, "Proxy Authentication Required", None)
+    challenged = ev.LegChallenged(1, 407, "Proxy Authentication Required", ())
     assert story.event(challenged) == ["release leg 1", "INVITE leg 2"]
 
 

@@ -129,7 +129,7 @@ class Calls(RuleBasedStateMachine):
     @rule(back=st.integers(0, 2), can=st.booleans())
     def challenges(self, back: int, *, can: bool) -> None:
         """Let an endpoint ask who calls."""
-        answer = ("Authorization", "Digest") if can else None
+        answer = (("Authorization", "Digest"),) if can else ()
         self.happens(ev.LegChallenged(self.leg(back), 401, "Unauthorized", answer))
 
     @rule(back=st.integers(0, 2))

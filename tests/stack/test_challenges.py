@@ -111,6 +111,23 @@ def test_a_stale_nonce_is_answered_once_more_and_a_wrong_password_is_not(talk: T
     talk.hang_up()
 
 
+def test_a_proxy_and_the_endpoint_behind_it_both_ask(talk: Talk, desk: Ua) -> None:
+    """RFC 3261 section 22.3: the proxy wants its answer again when the endpoint has asked, too."""
+    asks(desk, ring(talk, desk), 407, challenge("MD5", "proxy"))
+    invite = desk.expect("INVITE")
+    asks(desk, invite, 401, challenge("SHA-256", "endpoint"))
+    again = desk.expect("INVITE")
+    assert (again.call_id, again.cseq) == (invite.call_id, 3)
+    assert is_right(again["Proxy-Authorization"], "MD5", desk.uri)
+    assert "nc=00000002" in again["Proxy-Authorization"]
+    assert is_right(again["Authorization"], "SHA-256", desk.uri)
+    asks(desk, again, 407, challenge("MD5", "another"))
+    talk.notified(407, final=True)
+    assert talk.last_transfer.outcome is Outcome.AUTH_FAILED
+    assert "refuses the credentials" in talk.system.kamailio.log.read_text()
+    talk.hang_up()
+
+
 def test_the_ring_timeout_cancels_the_invite_that_was_answered_to_a_challenge(talk: Talk, desk: Ua) -> None:
     talk.system.add_target("desk", {"uri": desk.uri, "user": USER, "secret": f"plain:{PASSWORD}"}, ring_timeout=1.0)
     talk.agent.expect(202, to=talk.refer("desk"))
