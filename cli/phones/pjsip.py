@@ -47,7 +47,8 @@ _STATES = {
 class Line:
     """Where a phone is reached, and over what; `certificate` and `key` are PEM files, for TLS.
 
-    With `srtp`, it encrypts where the other side has keys, or asks for it.
+    With `srtp`, it encrypts where the other side has keys, or asks for it. With the URI of a `registrar`, it registers
+    there.
     """
 
     transport: str = "udp"
@@ -56,6 +57,7 @@ class Line:
     certificate: Path | None = None
     key: Path | None = None
     srtp: bool = False
+    registrar: str = ""
 
     def uri(self, name: str, port: int) -> str:
         """Give the URI of the phone."""
@@ -252,6 +254,7 @@ class EngineCall(pj.Call):  # type: ignore[misc]
 def _account_settings(name: str, line: Line, port: int, transport: int) -> Any:
     config = pj.AccountConfig()
     config.idUri = line.uri(name, port)
+    config.regConfig.registrarUri = line.registrar
     config.sipConfig.transportId = transport
     config.natConfig.contactRewriteUse = 0
     config.natConfig.sipOutboundUse = 0

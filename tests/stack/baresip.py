@@ -34,15 +34,20 @@ ctrl_tcp_listen 127.0.0.1:{control}
 module_app account.so
 snd_path {folder}
 """
-ACCOUNT = "<sip:{user}@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=opus/48000/2\n"
+ACCOUNT = "<sip:{user}@{registrar}>;regint={seconds};answermode=auto;audio_codecs=opus/48000/2\n"
 
 
 class Baresip:
-    """A context manager; its voice is a tone of `tone` hertz, and it takes calls for `user` alone."""
+    """A context manager; its voice is a tone of `tone` hertz, and it takes calls for `user` alone.
 
-    def __init__(self, tone: int, *, user: str = "baresip") -> None:
+    With the host of a `registrar`, it registers there.
+    """
+
+    def __init__(self, tone: int, *, user: str = "baresip", registrar: str = "") -> None:
         self.port = free_port()
-        self._user = user
+        self._account = ACCOUNT.format(
+            user=user, registrar=registrar or f"127.0.0.1:{self.port}", seconds=60 if registrar else 0
+        )
         self.uri = f"sip:{user}@127.0.0.1:{self.port}"
         self._tone = tone
         self._control = free_port()
@@ -54,7 +59,7 @@ class Baresip:
             port=self.port, control=self._control, tone=self._tone, modules=modules, folder=self._folder
         )
         (self._folder / "config").write_text(config)
-        (self._folder / "accounts").write_text(ACCOUNT.format(user=self._user, port=self.port))
+        (self._folder / "accounts").write_text(self._account)
         (self._folder / "contacts").touch()
         self._log = (self._folder / "log").open("w+")
         command = ["stdbuf", "-oL", "baresip", "-f", str(self._folder)]
