@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "Run a transfer with real phones and real audio.",
     "targets": "Manage whom calls can be handed over to.",
     "calls": "Look at calls, hand them over, cancel transfers.",
+    "trunks": "Show which trunks take a REFER.",
     "log": "Show finished transfers.",
     "doctor": "Check every part and say what to do.",
     "exporter": "Serve the metrics to Prometheus.",

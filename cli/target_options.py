@@ -61,6 +61,7 @@ def _file(group: str, name: str) -> Decorator:
 
 _OPTIONS = (
     _option(CALL, "--ring-timeout", "Seconds that each endpoint may ring (1 to 300).", "S", type=float),
+    _option(CALL, "--method", "invite: we call it; refer: the caller's side does; auto: that if it can.", "WORD"),
     _option(CALL, "--strategy", "in_order, all_at_once (10 at most), or weighted.", "WORD"),
     _option(CALL, "--hunt-timeout", "Seconds in which one of all must answer; 0: no limit.", "S", type=float),
     _option(CALL, "--caller-id", "Whose identity it sees: caller, agent, or a SIP URI.", "ID"),

@@ -19,6 +19,7 @@ HISTORY_COLUMNS = ("REQUESTED", "TARGET", "MODE", "BY", "OUTCOME", "STATUS", "TO
 MEANINGS = {
     State.TALKING: "caller and agent talk",
     State.ANNOUNCING: "the caller hears that the call is handed over",
+    State.REFERRING: "the caller's side was asked to call the target",
     State.CALLING: "the target is called",
     State.RINGING: "it rings at the target",
     State.BRIEFING: "the person who answered is told what the call is about",

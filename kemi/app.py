@@ -25,6 +25,7 @@ from kemi.metrics import Metrics
 from kemi.names import Callback
 from kemi.outgoing import ALLOW, Outgoing
 from kemi.performer import Performer
+from kemi.referrals import Referrals
 from kemi.speech import Speech
 from kemi.tick import Timer
 from kemi.transfers import Transfers
@@ -83,7 +84,7 @@ class Handoff:
             _advertised(settings), no_reply=settings.sip.no_reply_timeout, user_agent=settings.sip.user_agent
         )
         speech = Speech(settings, store)
-        performer = Performer(outgoing, media, self.metrics, speech)
+        performer = Performer(outgoing, media, self.metrics, speech, store)
         media_actions = MediaActions(media, settings.speech)
         self._context = Context(
             settings=settings,
@@ -101,6 +102,7 @@ class Handoff:
         self._answers = Answers(self._context)
         self._dialogs = Dialogs(self._context, self._answers)
         self._legs = Legs(self._context)
+        self._referrals = Referrals(self._context)
         self._timer = Timer(self._context)
 
     def child_init(self, rank: int) -> int:
@@ -195,6 +197,19 @@ class Handoff:
         """Handle the refusal of an offer within a call."""
         del msg
         self._answers.failed()
+
+    @_guarded
+    def ksr_refer_reply(self, msg: object) -> None:
+        """Handle the acceptance of a REFER that was sent on."""
+        del msg
+        self.metrics.reply(KSR.kx.get_status())
+        self._referrals.replied()
+
+    @_guarded
+    def ksr_refer_failure(self, msg: object) -> None:
+        """Handle the refusal of a REFER that was sent on, or silence."""
+        del msg
+        self._referrals.failed()
 
     @_guarded
     def ksr_refresh_reply(self, msg: object) -> None:

@@ -53,7 +53,8 @@ class Calls:
         settings = self._context.settings
         if KSR.tm.t_newtran() <= 0:
             return  # a retransmission, answered by tm
-        if settings.trunk_for(KSR.kx.get_srcip()) is None:
+        trunk = settings.trunk_for(KSR.kx.get_srcip())
+        if trunk is None:
             raise SipError(403, "Not a trunk of this system")
         pool = settings.pool_for(text("$rU"), text("$rd"))
         if pool is None:
@@ -66,6 +67,7 @@ class Calls:
         KSR.rr.add_rr_param(str(Mark(call_id, int(text("$cs")), node, text("$ft"))))
         KSR.rr.record_route()
         KSR.pv.sets("$avp(pool)", pool.name)
+        KSR.pv.sets("$avp(trunk)", trunk.name)
         KSR.pv.sets("$avp(node)", node)
         KSR.tm.t_set_fr(round(1000 * pool.ring_timeout), round(1000 * settings.sip.no_reply_timeout))
         self._relay()
@@ -140,6 +142,8 @@ class Calls:
             node=settings.node.id,
             media_node=node,
             pool=text("$avp(pool)"),
+            trunk=text("$avp(trunk)"),
+            takes_refer="REFER" in text("$T_req($hdr(Allow))").upper(),
             may_refer=pool.may_refer if pool else False,
             created_at=now,
             check_every=settings.media.check_every,

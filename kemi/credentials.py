@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import KSR
 
 from routing.secret_sources import find_value, read_key
+from routing.secrets import Secret
 from routing.store import StoreError
 from routing.targets import Target, TargetError
 from routing.texts import BadValue
 from routing.values import parse_sip_uri
 
 if TYPE_CHECKING:
-    from routing.secrets import Secret
     from routing.settings import Settings
     from routing.store import Store
 
@@ -34,6 +34,7 @@ class CredentialFinder:
     def __init__(self, settings: Settings, store: Store) -> None:
         """Take where targets are kept; a key that cannot be used is told at once, while people look at the log."""
         self._key = settings.security.key
+        self._trunks = settings.trunks
         self._store = store
         if self._key is not None:
             try:
@@ -51,6 +52,21 @@ class CredentialFinder:
         except (BadValue, TargetError, StoreError) as error:
             words = error.text if isinstance(error, StoreError) else " ".join(str(error).split())
             KSR.err(f"target={target} endpoint={uri} asks for credentials that cannot be used: {words}\n")
+            return None
+
+    def for_trunk(self, name: str) -> Credentials | None:
+        """Find user and secret for what is sent to a trunk; None where there are none that can be used.
+
+        Why not is in the log.
+        """
+        trunk = next((trunk for trunk in self._trunks if trunk.name == name), None)
+        if trunk is None or trunk.secret is None:
+            KSR.warn(f"trunk={name} asks who sends it a REFER: give it user and secret in the configuration\n")
+            return None
+        try:
+            return Credentials(trunk.user or "", find_value(Secret.read(trunk.secret), self._key))
+        except BadValue as error:
+            KSR.err(f"trunk={name} asks for credentials that cannot be used: {error}\n")
             return None
 
     def _find(self, target: str, uri: str) -> Credentials | None:

@@ -23,6 +23,7 @@ from kemi.names import Callback
 from kemi.outgoing import called_at
 from kemi.performer import LEFT
 from kemi.refer import read_refer
+from kemi.referrals import read_report
 from kemi.sender import Sender
 from kemi.stitch import rewrite_request
 from routing import actions as do
@@ -221,7 +222,12 @@ def _find(sender: Sender, method: str, cseq: int) -> Finding:
 
 
 def _for_us(call: Call, party: Party, method: str) -> ev.Event | None:
-    """Find whether a request is for handoff itself: the agent's summary, or a key that the person has pressed."""
+    """Find whether a request is for handoff itself.
+
+    That is the agent's summary, a key that the person has pressed, and what the caller's side reports of a REFER.
+    """
+    if party is Party.CALLER and method == "NOTIFY":
+        return read_report()
     if party is Party.AGENT and method in {"INFO", "MESSAGE"}:
         summary = call.transfer is not None and call.transfer.mode is Mode.SUMMARY
         return ev.SummaryGiven(read_summary()) if summary and media_type() == TEXT else None

@@ -18,5 +18,7 @@ class Callback(StrEnum):
     LEG_FAILURE = "ksr_leg_failure"
     DIALOG_REPLY = "ksr_dialog_reply"
     DIALOG_FAILURE = "ksr_dialog_failure"
+    REFER_REPLY = "ksr_refer_reply"
+    REFER_FAILURE = "ksr_refer_failure"
     REFRESH_REPLY = "ksr_refresh_reply"
     REFRESH_FAILURE = "ksr_refresh_failure"

@@ -18,7 +18,7 @@ from routing.records import Delivery
 from routing.uris import may_be_tls, transport_of
 
 if TYPE_CHECKING:
-    from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendMessage, SendNotify
+    from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendMessage, SendNotify, SendRefer
     from routing.records import Call, Dialog, Leg, Transfer
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, PRACK"
@@ -218,6 +218,23 @@ class Outgoing:
             "Content-Type: message/sipfrag;version=2.0",
         ]
         self._within("NOTIFY", action.dialog, action.cseq, fields, body=f"SIP/2.0 {action.status} {action.reason}\r\n")
+
+    def refer(self, call: Call, action: SendRefer) -> bool:
+        """Send the caller's side REFER to the target (RFC 3515); False when it could not even be sent.
+
+        The Contact stays the agent's while both share a dialog: the caller goes on talking to it if this fails.
+        """
+        shared = call.agent is not None and call.agent.call_id == action.dialog.call_id
+        contact = f"<{call.agent.remote_target}>" if call.agent and shared else self.contact(call.id)
+        by = action.transfer.headers.get("Referred-By", action.dialog.local)
+        fields = [
+            f"Contact: {contact}",
+            f"Refer-To: <{action.uri}>",
+            f"Referred-By: {by}",
+            *(": ".join(field) for field in action.authorization),
+        ]
+        hooks = (Callback.REFER_REPLY, Callback.REFER_FAILURE)
+        return self._within("REFER", action.dialog, action.cseq, fields, hooks=hooks)
 
     def refresh(self, call: Call, action: RefreshSession) -> None:
         """Refresh the caller's session (RFC 4028 section 7.4): UPDATE without a body, or INVITE with the SDP it has."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import KSR
 
 from routing import actions as do
-from routing.events import Event, LegFailed, MediaFailed, MediaLost, PartyLost
+from routing.events import Event, LegFailed, MediaFailed, MediaLost, PartyLost, ReferAnswered
 from routing.records import Party
+from routing.store import StoreError
+from routing.trunks import Learned
 from rtpengine import RtpengineError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from kemi.outgoing import Outgoing
     from kemi.speech import Speech
     from routing.records import Call
+    from routing.store import Store
 
     Answering = do.AcceptRequest | do.RefuseRequest | do.RelayRequest
 
@@ -31,8 +34,9 @@ LEFT = "left"
 class Performer:
     """Does actions. Those that answer or relay a request are left to `answering`, set by whoever handles one."""
 
-    def __init__(self, outgoing: Outgoing, media: CallMedia, metrics: Metrics, speech: Speech) -> None:
+    def __init__(self, outgoing: Outgoing, media: CallMedia, metrics: Metrics, speech: Speech, store: Store) -> None:
         """Take the parts."""
+        self._store = store
         self._outgoing = outgoing
         self._media = media
         self._metrics = metrics
@@ -57,6 +61,11 @@ class Performer:
                 return self._invite(action, call)
             case do.InviteAgain():
                 return self._invite(action, call, action.authorization)
+            case do.SendRefer():
+                if not self._outgoing.refer(call, action):
+                    return ReferAnswered(action.cseq, 503, "Service Unavailable")
+            case do.LearnTrunk():
+                self._learn(call, action)
             case do.CancelLeg():
                 self._outgoing.cancel(action)
             case do.ReleaseLegMedia():
@@ -74,6 +83,14 @@ class Performer:
             case do.MediaAction() | do.ForgetCall():
                 pass  # done by the engine, with the lease held
         return None
+
+    def _learn(self, call: Call, action: do.LearnTrunk) -> None:
+        KSR.info(f"call={call.id} trunk={action.trunk} refer={action.verdict} status={action.status}\n")
+        learned = Learned(verdict=action.verdict, status=action.status, at=time.time())
+        try:
+            self._store.learn_trunk(action.trunk, learned.model_dump_json().encode())
+        except StoreError as error:
+            KSR.warn(f"call={call.id} what was learned of trunk {action.trunk} is lost: {error.text}\n")
 
     def _check(self, call: Call) -> Event | None:
         """Look at the media; where it is gone since somebody hung up while the store was away, say so."""

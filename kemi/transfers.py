@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import KSR
@@ -14,9 +15,10 @@ from routing.diversion import Why
 from routing.identity import caller_sender, diversion
 from routing.name_addr import tidy
 from routing.outcomes import Mode
-from routing.records import Call, Destination, Hold, Subscription, Transfer
+from routing.records import Call, Destination, Hold, Method, Subscription, Transfer
 from routing.target_fields import WEIGHT, Strategy, check_summary
 from routing.targets import FALLBACKS, Target, TargetError
+from routing.trunks import Learned
 from routing.uris import host_of, may_be_tls, on_trunk
 from routing.values import BadValue, ReferTo
 
@@ -144,12 +146,29 @@ class Transfers:
         return {
             "endpoints": endpoints,
             "at_once": len(endpoints) if target.strategy is Strategy.ALL_AT_ONCE else 1,
+            "method": self._method(call, target),
+            "refer_timeout": self._settings.transfer.refer_timeout,
             "hunt_timeout": target.hunt_timeout,
             "sender": senders.get(target.caller_id, f"<{target.caller_id}>"),
             "codecs": target.codecs or self._settings.transfer.codecs,
             "srtp": target.srtp,
             "may_refer": target.may_refer,
         }
+
+    def _method(self, call: Call, target: Target) -> Method:
+        """Say whether the caller's side is asked to call the target: with `auto` where it may well do it.
+
+        A person that is to be briefed must be called by us.
+        """
+        briefed = target.mode is not Mode.BLIND or target.accept is not None
+        if target.method is not Method.AUTO:
+            if target.method is Method.REFER and briefed:
+                raise SipError(400, f"The method refer of {target.name} cannot brief anybody")
+            return target.method
+        if briefed or not call.takes_refer:
+            return Method.INVITE
+        learned = Learned.read(self._store.trunk(call.trunk))
+        return Method.AUTO if learned is None or learned.advises(time.time()) else Method.INVITE
 
     def _heard(self, target: Target) -> dict[str, Any]:
         """Say what the parties hear; the person nothing but the caller, in the mode blind without a key."""

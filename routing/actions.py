@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from routing.records import Dialog, Leg, Party, Sound, Standard, Transfer
+    from routing.trunks import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,26 @@ class InviteAgain(Action):
     leg: Leg
     transfer: Transfer
     authorization: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendRefer(Action):
+    """Ask the caller's side to call the target itself; `authorization` has the fields that answer its challenge."""
+
+    dialog: Dialog
+    cseq: int
+    uri: str
+    transfer: Transfer
+    authorization: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LearnTrunk(Action):
+    """Keep what the caller's side has made of a REFER, for the transfers to come."""
+
+    trunk: str
+    verdict: Verdict
+    status: int
 
 
 @dataclass(frozen=True, slots=True)

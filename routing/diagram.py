@@ -25,6 +25,7 @@ FAILED = "failed"
 """A crossroads: where a failure leads depends on the transfer, not on the state in which it failed."""
 _AFTER_FAILURE = {
     State.CALLING: "next endpoint, or fallback",
+    State.REFERRING: "next endpoint, or fallback, by REFER",
     State.ANNOUNCING: "fallback with announcement",
     State.APOLOGISING: "apology, or agent gone",
     State.TALKING: "the agent again",

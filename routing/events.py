@@ -84,6 +84,32 @@ class LegRedirected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ReferAnswered(Event):
+    """The caller's side has answered the REFER of this CSeq, or was silent for too long (408).
+
+    `authorization` has the header fields that answer its challenge, if it was one that we can answer.
+    """
+
+    cseq: int
+    status: int
+    reason: str
+    authorization: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReferralReported(Event):
+    """The caller's side has told by NOTIFY how its call to the target stands (RFC 3515 section 2.4.4).
+
+    `refer` is the CSeq of the REFER that it is about, 0 where it does not say; `final` is whether nothing will follow.
+    """
+
+    refer: int
+    status: int
+    reason: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SummaryGiven(Event):
     """The agent sent the summary by INFO or MESSAGE in its dialog; with no `request`, a person did by command."""
 

@@ -29,6 +29,7 @@ class State(StrEnum):
 
     TALKING = "talking"
     ANNOUNCING = "announcing"
+    REFERRING = "referring"
     CALLING = "calling"
     RINGING = "ringing"
     BRIEFING = "briefing"
@@ -57,6 +58,7 @@ class Deadline(StrEnum):
     after it, is over.
     """
 
+    REFERRAL = "referral"
     RING = "ring"
     SOUND = "sound"
     HEARD = "heard"
@@ -148,6 +150,29 @@ class Srtp(StrEnum):
     REQUIRED = "required"
 
 
+class Method(StrEnum):
+    """How a call gets to the target."""
+
+    INVITE = "invite"
+    """handoff calls the target and joins the two."""
+    REFER = "refer"
+    """The caller's side is sent the REFER on, and calls the target itself."""
+    AUTO = "auto"
+    """The caller's side is asked first; where it cannot or will not do it, handoff does."""
+
+
+class Referral(Record):
+    """A REFER that was sent to the caller's side, and what it has said so far."""
+
+    uri: str
+    cseq: int
+    started_at: float
+    challenged: int = 0
+    """How often it has asked who we are."""
+    reported: bool = False
+    """Whether it has sent a NOTIFY."""
+
+
 class Leg(Record):
     """One INVITE of ours to one endpoint of the target."""
 
@@ -172,6 +197,7 @@ class Attempt(Record):
     reason: str
     started_at: float
     ended_at: float
+    method: Method = Method.INVITE
 
 
 class Sound(Record):
@@ -202,6 +228,10 @@ class Transfer(Record):
     mode: Mode
     source: Literal["refer", "command"]
     endpoints: tuple[Destination, ...]
+    method: Method = Method.INVITE
+    referral: Referral | None = None
+    refer_timeout: float = 10.0
+    """Seconds that the caller's side has to answer a REFER, and then to begin to report."""
     at_once: int = 1
     """How many endpoints ring at the same time."""
     tried: int = 0
@@ -312,6 +342,10 @@ class Call(Record):
     node: str
     media_node: str
     pool: str
+    trunk: str = ""
+    """The trunk that the caller came from."""
+    takes_refer: bool = False
+    """Whether the caller's side said in its INVITE that it knows REFER."""
     may_refer: bool
     """Whether the agent, or after the bridge the person, may hand the call over."""
     created_at: float

@@ -116,6 +116,7 @@ def finish(call: Call, outcome: Outcome, status: int, reason: str, now: float) -
         update={
             "subscription": subscription,
             "fallback": None,
+            "referral": None,
             "outcome": outcome,
             "status": status,
             "reason": reason,

@@ -14,7 +14,7 @@ from routing import events as ev
 from routing.outcomes import Mode, Outcome
 from routing.records import Call, Party, Sound, Standard, State, Transfer
 from routing.rule import TERMINATED, Step, end, enter, finish, leads_to, release, tell_agent, update_transfer
-from routing.rules_failing import fail_answered
+from routing.rules_failing import AFTER_FAILURE, fail_answered
 from routing.rules_transfer import PLAY_AFTER, call_first, join
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def missing(call: Call, event: ev.SoundMissing, now: float) -> Step:
 # --- when it has been heard ------------------------------------------------------------------------------------------
 
 
-@leads_to(State.CALLING)
+@leads_to(State.REFERRING, State.CALLING)
 def announced(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
     """Call the target, now that the caller knows of it."""
     return call_first(call, now)
@@ -143,7 +143,7 @@ def _ask_again(call: Call, outcome: Outcome, status: int, reason: str, now: floa
     return _hear(enter(call, State.DECLINING), now)
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def declined(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
     """BYE the person, who has heard goodbye, and go on to the next endpoint or fail."""
     outcome, status, reason = _refusal(call)
@@ -160,7 +160,7 @@ def _refusal(call: Call) -> tuple[Outcome, int, str]:
     return Outcome.REJECTED, 603, "Decline"
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def hung_up(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Go on to the next endpoint or fail: this person does not want the call."""
     outcome, status, reason = _refusal(call)

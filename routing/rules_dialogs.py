@@ -19,7 +19,7 @@ from routing.rule import (
     release,
     update_transfer,
 )
-from routing.rules_failing import bridge_failed, close, let_leg_go
+from routing.rules_failing import AFTER_FAILURE, bridge_failed, close, let_leg_go
 from routing.rules_strays import no_dialog
 from routing.rules_transfer import bridge
 
@@ -71,7 +71,7 @@ def _go_on_alone(call: Call, now: float) -> Step:
 
     A bridge that had to wait for that answer is done at once.
     """
-    waits = call.state in {State.CALLING, State.RINGING}
+    waits = call.state in {State.REFERRING, State.CALLING, State.RINGING}
     heard = waits and call.transfer is not None and call.transfer.hold is Hold.AGENT
     if call.exchange:
         call = call.model_copy(update={"exchange": None})
@@ -141,7 +141,7 @@ def lost_waiting(call: Call, event: ev.PartyLost, now: float) -> Step:
     return call, [*byes, *actions]
 
 
-@leads_to(State.ENDED, State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(State.ENDED, *AFTER_FAILURE)
 def lost_bridging(call: Call, event: ev.PartyLost, now: float) -> Step:
     """Fail when it is the person who is lost before the caller came on."""
     if event.party is Party.TARGET:

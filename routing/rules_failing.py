@@ -25,6 +25,8 @@ from routing.rules_transfer import PLAY_AFTER, call_next, hunt_until, invite, no
 if TYPE_CHECKING:
     from routing.actions import Action
 
+AFTER_FAILURE = (State.REFERRING, State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+"""Where a call goes on when an endpoint, or the whole transfer, has failed."""
 MOST_ANSWERS = 4
 """How often we say who calls: to a proxy and to the endpoint, and to each once more that found it too old."""
 MOVED = do.Reason(302, "Moved Temporarily")
@@ -111,7 +113,7 @@ def fail_answered(call: Call, outcome: Outcome, status: int, reason: str, now: f
     return fail_leg(call, call.leg, outcome, status, reason, now)
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def leg_failed(call: Call, event: ev.LegFailed, now: float) -> Step:
     """Go on to the next endpoint, or fail with what this one said (6xx: no other one is of use)."""
     leg = call.calling(event.leg)
@@ -120,7 +122,7 @@ def leg_failed(call: Call, event: ev.LegFailed, now: float) -> Step:
     return fail_leg(call, leg, outcome, event.status, event.reason, now, for_all=event.status >= 600)
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def challenged(call: Call, event: ev.LegChallenged, now: float) -> Step:
     """Say who calls, if we can, to each that asks: proxies on the way and the endpoint (RFC 3261 section 22)."""
     leg, transfer = call.calling(event.leg), call.transfer
@@ -133,7 +135,7 @@ def challenged(call: Call, event: ev.LegChallenged, now: float) -> Step:
     return call.model_copy(update={"legs": legs}), [do.InviteAgain(again, transfer, event.authorization)]
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def redirected(call: Call, event: ev.LegRedirected, now: float) -> Step:
     """Call where the endpoint sends us, for the time that it had itself; but a redirection leads to no other one."""
     leg = call.calling(event.leg)
@@ -146,7 +148,7 @@ def redirected(call: Call, event: ev.LegRedirected, now: float) -> Step:
     return call, [do.ReleaseLegMedia(leg.number), *invited]
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def ring_timeout(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
     """CANCEL the endpoints that nobody answers, and go on to the next or fail."""
     actions: list[Action] = []
@@ -170,7 +172,7 @@ def no_transfer(call: Call, event: ev.TransferCancelled, now: float) -> Step:
     return call, [do.RefuseRequest(481, "No transfer of this call can be cancelled now")]
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def offer_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
     """Fail the endpoint that could not even be offered media."""
     leg = call.calling(event.leg)
@@ -179,7 +181,7 @@ def offer_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
     return fail_leg(call, leg, Outcome.MEDIA_FAILED, event.status, event.reason, now)
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def answer_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
     """BYE the person whose answer could not be taken, and go on to the next endpoint or fail."""
     call, byes = release(call, Party.TARGET, do.Reason(event.status, event.reason))
@@ -187,7 +189,7 @@ def answer_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
     return call, [*byes, *actions]
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def bridge_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
     """BYE the person who answered but cannot be joined; caller and agent talk on."""
     call, byes = release(call, Party.TARGET, do.Reason(event.status, event.reason))
@@ -195,14 +197,14 @@ def bridge_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
     return call, [*byes, *actions]
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def target_left(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Fail: the person hung up before the caller came on."""
     call, actions = fail(call.model_copy(update={"target": None}), Outcome.REJECTED, 603, "Decline", now)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
 
-@leads_to(State.CALLING, State.ANNOUNCING, State.TALKING, State.APOLOGISING)
+@leads_to(*AFTER_FAILURE)
 def target_overtook(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Fail the endpoint whose person hung up so quickly that its BYE overtook the 200."""
     leg = call.calling(event.leg)

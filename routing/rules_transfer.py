@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from routing import actions as do
 from routing import events as ev
 from routing.outcomes import Outcome
-from routing.records import Attempt, Call, Delivery, Hold, Leg, Party, State
+from routing.records import Attempt, Call, Delivery, Hold, Leg, Method, Party, Referral, State
 from routing.rule import (
     ELSEWHERE,
     Step,
@@ -38,7 +38,7 @@ EXCHANGE_LASTS = 5.0
 # --- beginning and calling -------------------------------------------------------------------------------------------
 
 
-@leads_to(State.ANNOUNCING, State.CALLING)
+@leads_to(State.ANNOUNCING, State.REFERRING, State.CALLING)
 def begin(call: Call, event: ev.TransferRequested, now: float) -> Step:
     """Accept the transfer, tell the agent 100, and start it; accept a REFER that is over once more."""
     if _repeated(call, event):
@@ -52,7 +52,7 @@ def begin(call: Call, event: ev.TransferRequested, now: float) -> Step:
     return call, [*actions, *told, *started]
 
 
-@leads_to(State.ANNOUNCING, State.CALLING)
+@leads_to(State.ANNOUNCING, State.REFERRING, State.CALLING)
 def hand_on(call: Call, event: ev.TransferRequested, now: float) -> Step:
     """Let the person take the agent's place, and begin: if it comes to nothing, caller and person talk on."""
     assert call.leg is not None, "a leg was bridged"
@@ -93,9 +93,11 @@ def call_first(call: Call, now: float) -> Step:
 
 
 def call_next(call: Call, now: float) -> Step:
-    """INVITE the endpoints that come next: one, or as many as may ring at once."""
+    """INVITE the endpoints that come next: one, or as many as may ring at once; or have the caller's side call one."""
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
+    if transfer.method is not Method.INVITE:
+        return _refer_next(call, now)
     until = hunt_until(call, now)
     actions: list[Action] = []
     for destination in transfer.endpoints[transfer.tried : transfer.tried + transfer.at_once]:
@@ -104,6 +106,19 @@ def call_next(call: Call, now: float) -> Step:
     call = update_transfer(call, invited_at=transfer.invited_at or now, tried=transfer.tried + len(actions))
     call = enter(call, State.CALLING)
     return ring_on(call), actions
+
+
+def _refer_next(call: Call, now: float) -> Step:
+    """Ask the caller's side to call the endpoint that comes next."""
+    transfer = call.transfer
+    assert transfer is not None, "a transfer is under way"
+    call, dialog, cseq = advance(call, Party.CALLER)
+    uri = transfer.endpoints[transfer.tried].uri
+    referral = Referral(uri=uri, cseq=cseq, started_at=now)
+    invited_at = transfer.invited_at or now
+    call = update_transfer(call, invited_at=invited_at, tried=transfer.tried + 1, referral=referral)
+    call = enter(call, State.REFERRING, referral=now + transfer.refer_timeout)
+    return call, [do.SendRefer(dialog, cseq, uri, transfer)]
 
 
 def hunt_until(call: Call, now: float) -> float:

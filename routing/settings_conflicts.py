@@ -39,7 +39,8 @@ def find_conflicts(data: Mapping[str, Any]) -> list[Problem]:
         given = data.get(name, {})
         if isinstance(given, dict):
             full[name] = {**section().model_dump(), **given}
-    return [*_repeated(full), *_unused_pools(full), *_overlapping(full), *_media_ports(full), *_certificates(full)]
+    checks = _repeated, _unused_pools, _overlapping, _media_ports, _certificates, _half_logins
+    return [problem for check in checks for problem in check(full)]
 
 
 def each(data: object, *path: str) -> Iterator[tuple[Place, Any]]:
@@ -132,3 +133,11 @@ def _split_listen(text: str) -> tuple[str, str, int]:
     transport, _, rest = text.partition(":")
     address, _, port = rest.rpartition(":")
     return transport, address, int(port)
+
+
+def _half_logins(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find trunks with a user or a secret alone."""
+    for where, trunk in each(data, "trunks", "*"):
+        if isinstance(trunk, dict) and (trunk.get("user") is None) != (trunk.get("secret") is None):
+            given, missing = ("user", "secret") if trunk.get("user") is not None else ("secret", "user")
+            yield Problem(place((*where, given)), f"it has no {missing} beside it", f"give the {missing} as well")

@@ -130,6 +130,8 @@ class Trunk(Section):
         description="Where it takes calls, without a user: sip:carrier.example.com. The endpoints of targets that are "
         "tel: URIs go to the first trunk that has one.",
     )
+    user: Text | None = Field(None, description="Name to log in with where it asks who sends it a REFER.")
+    secret: Reference | None = Field(None, description='Where the secret for that is: "env:NAME" or "file:/path".')
 
 
 class Agent(Section):
@@ -164,6 +166,12 @@ class Transfer(Section):
     """What a transfer does where its target says nothing else."""
 
     ring_timeout: RingTimeout = Field(30.0, description="Seconds that an endpoint may ring (1 to 300).")
+    refer_timeout: float = Field(
+        10.0,
+        ge=1,
+        le=60,
+        description="Seconds that the caller's side has to answer a REFER, and then to begin to report (1 to 60).",
+    )
     codecs: tuple[Codec, ...] = Field(
         ("PCMU", "PCMA", "G722", "opus"), min_length=1, description="Codecs offered to the target, best first."
     )

@@ -22,7 +22,7 @@ from pydantic import (
 from routing.diversion import Divert
 from routing.hours import check_holiday, check_hours, check_time_zone
 from routing.outcomes import Mode
-from routing.records import Delivery, Hold, Srtp
+from routing.records import Delivery, Hold, Method, Srtp
 from routing.secrets import Secret, check_user
 from routing.settings_fields import RingTimeout, Uri
 from routing.speech import check_speech, fold
@@ -120,6 +120,7 @@ Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_check_unique)
 ModeWord = Annotated[Mode, BeforeValidator(parse_mode)]
 HoldWord = Annotated[Hold, _knows(Hold, "something that a caller on hold can hear")]
 StrategyWord = Annotated[Strategy, _knows(Strategy, "a strategy")]
+MethodWord = Annotated[Method, _knows(Method, "a way to get the call there")]
 SrtpWord = Annotated[Srtp, _knows(Srtp, "a way to use SRTP")]
 DivertWord = Annotated[Divert, _knows(Divert, "a way to tell of the handover")]
 Ways = Annotated[tuple[Annotated[Delivery, _knows(Delivery, "a way to deliver a summary")], ...], AfterValidator(_once)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from routing.diversion import Divert
 from routing.hours import Hours
 from routing.outcomes import Mode
 from routing.problems import InvalidInputError, explain
-from routing.records import Accept, Delivery, Sound
+from routing.records import Accept, Delivery, Method, Sound
 from routing.settings_fields import CallerId, Codec, Name, Path, RingTimeout, Spoken
 from routing.speech import check_speech
 from routing.target_fields import (
@@ -26,6 +26,7 @@ from routing.target_fields import (
     HoursLine,
     Hunt,
     Key,
+    MethodWord,
     ModeWord,
     Pause,
     Rounds,
@@ -69,6 +70,10 @@ class Target(BaseModel):
     )
     mode: ModeWord = Field(Mode.BLIND, description="What the person who answers hears before the caller.")
     ring_timeout: RingTimeout = Field(30.0, description="Seconds that each endpoint may ring (1 to 300).")
+    method: MethodWord = Field(
+        Method.INVITE,
+        description="How the call gets there: invite (by us), refer (by the caller's side), auto (by that if it can).",
+    )
     strategy: StrategyWord = Field(
         Strategy.IN_ORDER, description="How endpoints are called: in_order, all_at_once (10 at most), or weighted."
     )
@@ -135,6 +140,12 @@ class Target(BaseModel):
         if file is not None and info.data.get(name) is not None:
             raise BadValue(f"{name} is given as text, too", mend=f"leave out {name} or {name}_file")
         return file
+
+    @model_validator(mode="after")
+    def _check_method(self) -> Self:
+        if self.method is Method.REFER and (self.mode is not Mode.BLIND or self.accept):
+            raise BadValue("with the method refer nobody can be briefed", mend="choose auto or invite, or mode blind")
+        return self
 
     @field_validator("strategy")
     @classmethod

@@ -33,6 +33,7 @@ DUE_LIMIT = 100
 """Most due calls taken from one shard at once; the rest comes with the next tick."""
 
 TARGETS = "handoff:targets"
+TRUNKS = "handoff:trunks"
 LOG = "handoff:log"
 NODES = "handoff:nodes"
 

@@ -45,6 +45,7 @@ class MemoryStore(Store):
         self._speech: dict[str, list[str]] = {}
         self._log: list[tuple[str, str, bytes]] = []
         self._targets: dict[str, bytes] = {}
+        self._trunks: dict[str, bytes] = {}
         self._beats: dict[str, tuple[float, str]] = {}
 
     # Calls
@@ -190,6 +191,18 @@ class MemoryStore(Store):
 
     def remove_target(self, name: str) -> bool:
         return self._targets.pop(name, None) is not None
+
+    def trunk(self, name: str) -> bytes | None:
+        return self._trunks.get(name)
+
+    def trunks(self) -> dict[str, bytes]:
+        return dict(self._trunks)
+
+    def learn_trunk(self, name: str, data: bytes) -> None:
+        self._trunks[name] = data
+
+    def forget_trunk(self, name: str) -> bool:
+        return self._trunks.pop(name, None) is not None
 
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
         self._beats[node] = (self._clock() + layout.BEAT_TTL, json.dumps(info))

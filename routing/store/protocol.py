@@ -110,6 +110,22 @@ class Store(Protocol):
         """Delete a target; False when there was none."""
         ...
 
+    def trunk(self, name: str) -> bytes | None:
+        """Read what was learned of a trunk, as JSON; None when nothing was."""
+        ...
+
+    def trunks(self) -> dict[str, bytes]:
+        """Read what was learned of all trunks, by name."""
+        ...
+
+    def learn_trunk(self, name: str, data: bytes) -> None:
+        """Keep what was learned of a trunk, in the place of what was known before."""
+        ...
+
+    def forget_trunk(self, name: str) -> bool:
+        """Forget what was learned of a trunk; False when nothing was."""
+        ...
+
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
         """Say that `node` is alive, for the next ten seconds."""
         ...

@@ -153,18 +153,36 @@ class RedisStore(Store):
         return read_rows((position.decode(), fields[1].decode(), fields[3]) for position, fields in rows)
 
     def targets(self) -> dict[str, bytes]:
-        flat = self._run("targets", ("HGETALL", layout.TARGETS))[0]
-        return {name.decode(): data for name, data in zip(flat[::2], flat[1::2], strict=True)}
+        return self._all("targets", layout.TARGETS)
 
     def target(self, name: str) -> bytes | None:
-        data: bytes | None = self._run("target", ("HGET", layout.TARGETS, name))[0]
-        return data
+        return self._one("target", layout.TARGETS, name)
 
     def put_target(self, name: str, data: bytes) -> None:
         self._run("put_target", ("HSET", layout.TARGETS, name, data))
 
     def remove_target(self, name: str) -> bool:
         return bool(self._run("remove_target", ("HDEL", layout.TARGETS, name))[0])
+
+    def trunk(self, name: str) -> bytes | None:
+        return self._one("trunk", layout.TRUNKS, name)
+
+    def trunks(self) -> dict[str, bytes]:
+        return self._all("trunks", layout.TRUNKS)
+
+    def learn_trunk(self, name: str, data: bytes) -> None:
+        self._run("learn_trunk", ("HSET", layout.TRUNKS, name, data))
+
+    def forget_trunk(self, name: str) -> bool:
+        return bool(self._run("forget_trunk", ("HDEL", layout.TRUNKS, name))[0])
+
+    def _all(self, operation: str, key: str) -> dict[str, bytes]:
+        flat = self._run(operation, ("HGETALL", key))[0]
+        return {name.decode(): data for name, data in zip(flat[::2], flat[1::2], strict=True)}
+
+    def _one(self, operation: str, key: str, name: str) -> bytes | None:
+        data: bytes | None = self._run(operation, ("HGET", key, name))[0]
+        return data
 
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
         self._run(

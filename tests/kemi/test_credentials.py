@@ -106,3 +106,18 @@ def test_a_key_that_cannot_be_used_is_told_when_the_worker_begins(
     monkeypatch.setenv("KEY", VALUE)
     finder(URI, key="env:KEY")
     assert "secrets of targets cannot be decrypted: security.key is not 32 bytes in base64" in log(ksr)
+
+
+def test_a_trunk_has_a_login_of_its_own(ksr: FakeKsr, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARRIER", VALUE)
+    login = {"user": "us", "secret": "env:CARRIER"}
+    trunks = [{"name": "carrier", "addresses": ["192.0.2.1"], **login}, {"name": "other", "addresses": ["192.0.2.2"]}]
+    finder = CredentialFinder(make_settings({"pools": [POOL], "trunks": trunks}), MemoryStore())
+    found = finder.for_trunk("carrier")
+    assert found is not None
+    assert (found.user, found.secret.reveal()) == ("us", VALUE)
+    assert finder.for_trunk("other") is None
+    assert "trunk=other asks who sends it a REFER: give it user and secret" in log(ksr)
+    monkeypatch.delenv("CARRIER")
+    assert finder.for_trunk("carrier") is None
+    assert "CARRIER is not set" in log(ksr)

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from routing.actions import Action
 
 BRIEFED = {State.BRIEFING, State.ACCEPTING, State.DECLINING}
-UNDER_WAY = {State.ANNOUNCING, State.CALLING, State.RINGING, State.BRIDGING, *BRIEFED}
+UNDER_WAY = {State.ANNOUNCING, State.REFERRING, State.CALLING, State.RINGING, State.BRIDGING, *BRIEFED}
 JOINED = {State.LEAVING, State.CONNECTED}
 HEARING = {State.ANNOUNCING, State.APOLOGISING, State.PARTING, *BRIEFED}
 OWNERS = {
+    Deadline.REFERRAL: {State.REFERRING},
     Deadline.RING: {State.CALLING, State.RINGING},
     Deadline.BRIDGE: {State.BRIDGING},
     Deadline.AGENT_BYE: {State.LEAVING},
@@ -89,7 +90,7 @@ class Audit:
             self.leg_media.remove(before.leg.number)
 
     def _did(self, action: Action, before: Call, after: Call) -> None:  # noqa: C901, PLR0912 one look at each kind
-        if isinstance(action, do.RelayRequest | do.SendNotify | do.SendBye | do.RefreshSession):
+        if isinstance(action, do.RelayRequest | do.SendNotify | do.SendBye | do.RefreshSession | do.SendRefer):
             last = self.sent.get(key(action.dialog), 0)
             assert action.cseq > last, f"CSeq {action.cseq} does not rise above {last}"
             self.sent[key(action.dialog)] = action.cseq
@@ -135,7 +136,8 @@ class Audit:
         elif isinstance(event, ev.SummaryGiven | ev.KeyPressed):
             assert len(answers) == event.request
         else:
-            is_request = isinstance(event, ev.HungUp | ev.RequestReceived | ev.TransferRequested)
+            requests = ev.HungUp | ev.RequestReceived | ev.TransferRequested | ev.ReferralReported
+            is_request = isinstance(event, requests)
             assert len(answers) == is_request, "a request has one answer, and nothing else has any"
 
     def _ended(self, before: Call, after: Call, actions: Sequence[Action]) -> None:
@@ -176,7 +178,9 @@ def assert_shape(call: Call) -> None:
     assert (Deadline.REFRESH in call.deadlines) == (handed_over and call.session_timer is not None)
     assert (call.transfer is not None) == (state in UNDER_WAY or (state is State.APOLOGISING and waits(call)))
     assert (call.target is not None) == (state in {State.BRIDGING, State.PARTING, *BRIEFED, *JOINED})
-    calling = {State.ANNOUNCING, State.CALLING, State.RINGING}
+    calling = {State.ANNOUNCING, State.REFERRING, State.CALLING, State.RINGING}
+    asked = call.transfer.referral if call.transfer else None
+    assert (asked is not None) == (state is State.REFERRING)
     assert (call.leg is not None) == (state in {State.PARTING, *UNDER_WAY, *JOINED} - calling)
     assert bool(call.legs) == (state in {State.CALLING, State.RINGING})
     assert call.agent is not None or state not in {State.TALKING, State.LEAVING}

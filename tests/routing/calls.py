@@ -247,6 +247,10 @@ def _word(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 one line for e
             return f"INVITE leg {leg.number}"
         case do.InviteAgain(leg=leg):
             return f"INVITE leg {leg.number} again"
+        case do.SendRefer(uri=uri, authorization=authorization):
+            return f"REFER to {uri}{' with login' if authorization else ''}"
+        case do.LearnTrunk(trunk=trunk, verdict=verdict, status=status):
+            return f"learn {trunk} {verdict} {status}"
         case do.CancelLeg(call_id=call_id):
             return f"CANCEL leg {call_id.removeprefix(CALL_ID + '-')}"
         case do.BridgeMedia(leg=leg):

