@@ -54,12 +54,16 @@ class LegAnswered(Event):
 
 @dataclass(frozen=True, slots=True)
 class LegFailed(Event):
-    """An endpoint refused, or nothing came: `answered` is False when not a single response was received."""
+    """An endpoint refused, or nothing came: `answered` is False when not a single response was received.
+
+    `called` is False when it was not sent anything, since it has as many calls as it may have.
+    """
 
     leg: int
     status: int
     reason: str
     answered: bool = True
+    called: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ class Destination(Record):
 
     uri: str
     ring_timeout: float
+    max_calls: int | None = None
+    """How many calls it may have at a time; 0: any number, but they are counted; None: they are not."""
 
 
 class Srtp(StrEnum):
@@ -185,6 +187,8 @@ class Leg(Record):
     ring_until: float
     cseq: int = 1
     """Rises with each challenge that is answered (RFC 3261 section 8.1.3.5)."""
+    max_calls: int | None = None
+    """As its destination's."""
     redirected: bool = False
     """Whether another endpoint has sent us here (302): that is followed once."""
 

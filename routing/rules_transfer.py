@@ -101,7 +101,8 @@ def call_next(call: Call, now: float) -> Step:
     until = hunt_until(call, now)
     actions: list[Action] = []
     for destination in transfer.endpoints[transfer.tried : transfer.tried + transfer.at_once]:
-        call, invited = invite(call, destination.uri, min(until, now + destination.ring_timeout), now)
+        ends = min(until, now + destination.ring_timeout)
+        call, invited = invite(call, destination.uri, ends, now, max_calls=destination.max_calls)
         actions += invited
     call = update_transfer(call, invited_at=transfer.invited_at or now, tried=transfer.tried + len(actions))
     call = enter(call, State.CALLING)
@@ -128,7 +129,9 @@ def hunt_until(call: Call, now: float) -> float:
     return (transfer.invited_at or now) + transfer.hunt_timeout if transfer.hunt_timeout else math.inf
 
 
-def invite(call: Call, uri: str, until: float, now: float, *, redirected: bool = False) -> Step:
+def invite(
+    call: Call, uri: str, until: float, now: float, *, redirected: bool = False, max_calls: int | None = None
+) -> Step:
     """INVITE one endpoint, which may ring until then."""
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
@@ -141,6 +144,7 @@ def invite(call: Call, uri: str, until: float, now: float, *, redirected: bool =
         sender=transfer.sender,
         started_at=now,
         ring_until=until,
+        max_calls=max_calls,
         redirected=redirected,
     )
     call = call.model_copy(update={"legs": (*call.legs, leg), "legs_made": number})

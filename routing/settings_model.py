@@ -187,6 +187,18 @@ class Transfer(Section):
     )
 
 
+class Hunting(Section):
+    """When an endpoint that seems to be out of order is left alone, so that no caller waits for it in vain."""
+
+    failures: int = Field(
+        2, ge=1, le=100, description="Failures in a row (no reply, bad certificate, 503) after which it rests."
+    )
+    rest: float = Field(
+        30.0, ge=0, le=3600, description="Seconds that it rests, unless it replies to an OPTIONS before; 0: never."
+    )
+    probe_every: float = Field(3.0, ge=0.5, le=300, description="Seconds between two OPTIONS to one that rests.")
+
+
 class Speech(Section):
     """How texts are spoken, and the texts that handoff itself says."""
 
@@ -273,6 +285,7 @@ class Settings(Section):
     pools: tuple[Pool, ...] = Field(min_length=1, description="Who takes the calls.", examples=[A_POOL])
     policy: Policy = Policy()
     transfer: Transfer = Transfer()
+    hunting: Hunting = Hunting()
     speech: Speech = Speech()
     media: Media = Media()
     security: Security = Security()

@@ -35,6 +35,7 @@ class Strategy(StrEnum):
     IN_ORDER = "in_order"
     ALL_AT_ONCE = "all_at_once"
     WEIGHTED = "weighted"
+    LONGEST_IDLE = "longest_idle"
 
 
 WEIGHT = 50
@@ -134,6 +135,7 @@ Pause = Annotated[float, Field(ge=0, le=60)]
 Rounds = Annotated[int, Field(ge=1, le=5)]
 Hunt = Annotated[float, Field(ge=0, le=600)]
 Weight = Annotated[int, Field(ge=1, le=100)]
+Limit = Annotated[int, Field(ge=1, le=10_000)]
 Wait = Annotated[float, Field(ge=1, le=60)]
 User = Annotated[str, AfterValidator(check_user)]
 Hidden = Annotated[Secret, PlainValidator(Secret.read), PlainSerializer(_written, when_used="json")]
@@ -148,6 +150,9 @@ class Endpoint(BaseModel):
     ring_timeout: RingTimeout | None = Field(None, description="Seconds that it may ring; default: as its target.")
     weight: Weight | None = Field(
         None, description="How often it is called first, where the strategy is weighted (1 to 100); default: 50."
+    )
+    max_calls: Limit | None = Field(
+        None, description="How many calls from here it may have at a time (1 to 10000); default: any number."
     )
     user: User | None = Field(None, description="Name to log in with where it asks for one; default: that of the URI.")
     secret: Hidden | None = Field(None, description='Where the secret for it is: "env:NAME" or "file:/path".')

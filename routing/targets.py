@@ -75,7 +75,8 @@ class Target(BaseModel):
         description="How the call gets there: invite (by us), refer (by the caller's side), auto (by that if it can).",
     )
     strategy: StrategyWord = Field(
-        Strategy.IN_ORDER, description="How endpoints are called: in_order, all_at_once (10 at most), or weighted."
+        Strategy.IN_ORDER,
+        description="How endpoints are called: in_order, all_at_once (10 at most), weighted, or longest_idle.",
     )
     hunt_timeout: Hunt = Field(
         0.0, description="Seconds in which one of all its endpoints must answer (0 to 600); 0: no such limit."

@@ -26,6 +26,8 @@ SPEECH_LENGTH = 1000
 BEAT_TTL = 10
 """Seconds a node counts as alive after its last beat."""
 NODES_TTL = 3600
+ENDPOINT_TTL = 86400
+"""Seconds that what is known of failing endpoints, and of the calls of one, lives after its last change."""
 LOG_LENGTH = 100_000
 DUE_RETRY = 1.0
 """Seconds after which a due call that nobody saved is named again."""
@@ -35,6 +37,8 @@ DUE_LIMIT = 100
 TARGETS = "handoff:targets"
 TRUNKS = "handoff:trunks"
 LOG = "handoff:log"
+FAILING = "handoff:failing"
+ENDED = "handoff:ended"
 NODES = "handoff:nodes"
 
 _PREFIXES = tuple(f"handoff:{{{shard:02d}}}:" for shard in range(SHARDS))
@@ -66,6 +70,16 @@ def speech_key(node: str) -> str:
 def node_key(node: str) -> str:
     """Name the key that lives as long as the node's beats come."""
     return f"handoff:node:{node}"
+
+
+def occupants_key(uri: str) -> str:
+    """Name the set of legs that are calls of an endpoint."""
+    return f"handoff:occupants:{uri}"
+
+
+def probe_key(uri: str) -> str:
+    """Name the key that lives until the endpoint may be probed again."""
+    return f"handoff:probe:{uri}"
 
 
 def pack(call: Call) -> bytes:

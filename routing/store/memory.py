@@ -14,6 +14,7 @@ from routing.store import layout
 from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
 from routing.store.log import Logged, read_rows, to_row
+from routing.store.memory_endpoints import MemoryEndpoints
 from routing.store.protocol import Due, Store, Tick
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from routing.records import BadRecordError, Call, Transfer
 
 
-class MemoryStore(Store):
+class MemoryStore(MemoryEndpoints, Store):
     """`Store` without Redis; leases and beats end by `clock`, and waiting is done by `sleep`."""
 
     def __init__(
@@ -32,6 +33,7 @@ class MemoryStore(Store):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        super().__init__()
         self._lease_ttl = lease_ttl
         self._clock = clock
         self._sleep = sleep

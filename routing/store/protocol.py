@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
+from routing.store.endpoints import EndpointStore
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -28,7 +30,7 @@ class Tick:
     commands: list[dict[str, Any]]
 
 
-class Store(Protocol):
+class Store(EndpointStore, Protocol):
     """Keeps what outlives one event; all calls raise StoreUnavailable when Redis is away.
 
     Times are seconds since the epoch and given by the caller; durations are seconds. As a context manager it is

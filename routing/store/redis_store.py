@@ -14,6 +14,7 @@ from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
 from routing.store.link import Link, Observer, call_script
 from routing.store.log import Logged, read_rows, to_row
 from routing.store.protocol import Due, Store, Tick
+from routing.store.redis_endpoints import RedisEndpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ def open_store(url: str, *, deadline: float = 0.1, observer: Observer | None = N
     return RedisStore(url, deadline=deadline, observer=observer)
 
 
-class RedisStore(Store):
+class RedisStore(RedisEndpoints, Store):
     """`Store` over one connection; for one thread of each process, and it may be carried over a fork."""
 
     def __init__(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha1
 
-from routing.store.layout import DUE_LIMIT, DUE_RETRY, RECORD_TTL
+from routing.store.layout import DUE_LIMIT, DUE_RETRY, ENDPOINT_TTL, RECORD_TTL
 
 
 class Script:
@@ -106,5 +106,33 @@ end
 return found
 """)
 
-SOURCES = {script.sha: script.source for script in (CREATE, LEASE, SAVE, FORGET, RELEASE, DUE)}
+# KEYS: the calls of an endpoint.  ARGV: Call-ID of a leg, most calls or '0'
+OCCUPY = Script(f"""
+local limit = tonumber(ARGV[2])
+if limit > 0 and redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 0 and redis.call('SCARD', KEYS[1]) >= limit then
+  return 0
+end
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[1], {ENDPOINT_TTL})
+return 1
+""")
+
+# KEYS: the endpoints that fail.  ARGV: URI, why, now, failures after which it rests, seconds of the rest
+# The same as routing.hunting.fail_again; gives the JSON.
+FAIL = Script(f"""
+local known = redis.call('HGET', KEYS[1], ARGV[1])
+local state = known and cjson.decode(known) or {{failures = 0, since = 0, ends = 0}}
+local now = tonumber(ARGV[3])
+state.failures, state.at, state.why = state.failures + 1, now, ARGV[2]
+if state.failures >= tonumber(ARGV[4]) then
+  if state.ends <= now then state.since = now end
+  state.ends = now + ARGV[5]
+end
+local text = cjson.encode(state)
+redis.call('HSET', KEYS[1], ARGV[1], text)
+redis.call('EXPIRE', KEYS[1], {ENDPOINT_TTL})
+return text
+""")
+
+SOURCES = {script.sha: script.source for script in (CREATE, LEASE, SAVE, FORGET, RELEASE, DUE, OCCUPY, FAIL)}
 """What to send when Redis does not know the hash (it was restarted, or never saw the script)."""

@@ -77,7 +77,7 @@ TRANSFERS = some(
         reported=st.booleans(),
     ),
     refer_timeout=TIMES,
-    endpoints=many(some(Destination, uri=TEXTS, ring_timeout=TIMES)),
+    endpoints=many(some(Destination, uri=TEXTS, ring_timeout=TIMES, max_calls=st.none() | NUMBERS)),
     **dict.fromkeys(("at_once", "tried"), NUMBERS),
     hunt_timeout=TIMES,
     codecs=many(TEXTS),
@@ -122,6 +122,7 @@ LEGS = some(
     **dict.fromkeys(("uri", "call_id", "tag", "sender"), TEXTS),
     **dict.fromkeys(("started_at", "ring_until"), TIMES),
     cseq=NUMBERS,
+    max_calls=st.none() | NUMBERS,
     redirected=st.booleans(),
 )
 CALLS = some(
