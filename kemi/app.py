@@ -17,6 +17,7 @@ from kemi.context import Context
 from kemi.credentials import CredentialFinder
 from kemi.dialogs import BRIDGED, Dialogs
 from kemi.engine import Engine
+from kemi.hunting import Hunting
 from kemi.legs import Legs
 from kemi.media import CallMedia
 from kemi.media_actions import MediaActions
@@ -84,7 +85,8 @@ class Handoff:
             _advertised(settings), no_reply=settings.sip.no_reply_timeout, user_agent=settings.sip.user_agent
         )
         speech = Speech(settings, store)
-        performer = Performer(outgoing, media, self.metrics, speech, store)
+        hunting = Hunting(settings.hunting, store)
+        performer = Performer(outgoing, media, self.metrics, speech, hunting=hunting, store=store)
         media_actions = MediaActions(media, settings.speech)
         self._context = Context(
             settings=settings,
@@ -95,6 +97,7 @@ class Handoff:
             performer=performer,
             engine=Engine(settings.node.id, store, media_actions, performer, self._observe),
             transfers=Transfers(settings, store),
+            hunting=hunting,
             credentials=CredentialFinder(settings, store),
             metrics=self.metrics,
         )
@@ -224,13 +227,20 @@ class Handoff:
         self._answers.refresh_failed()
 
     @_guarded
+    def ksr_probe_reply(self, msg: object) -> None:
+        """Handle the reply of an endpoint that rests."""
+        del msg
+        self._context.hunting.probed()
+
+    @_guarded
     def ksr_agent_event(self, msg: object, event: str) -> None:
         """Log that an agent has stopped, or has begun, to answer OPTIONS."""
         del msg
         KSR.warn(f"agent={text('$ru')} {'is down' if event.endswith('down') else 'is up'}\n")
 
     def _observe(self, before: Call, event: Event, after: Call) -> None:
-        """Log a transition once, and keep a copy of a bridged call on this node."""
+        """Log a transition once, note how endpoints fare, and keep a copy of a bridged call on this node."""
+        self._context.hunting.observe(before, event, after)
         if after.transfer and after.transfer.fixed and not (before.transfer and before.transfer.fixed):
             self.metrics.fixed_message()
             KSR.warn(f"call={after.id} the speech was not there in time: the person hears the fixed message\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kemi.credentials import CredentialFinder
     from kemi.engine import Engine
+    from kemi.hunting import Hunting
     from kemi.media import CallMedia
     from kemi.metrics import Metrics
     from kemi.outgoing import Outgoing
@@ -30,5 +31,6 @@ class Context:
     performer: Performer
     engine: Engine
     transfers: Transfers
+    hunting: Hunting
     credentials: CredentialFinder
     metrics: Metrics

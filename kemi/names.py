@@ -22,3 +22,4 @@ class Callback(StrEnum):
     REFER_FAILURE = "ksr_refer_failure"
     REFRESH_REPLY = "ksr_refresh_reply"
     REFRESH_FAILURE = "ksr_refresh_failure"
+    PROBE_REPLY = "ksr_probe_reply"

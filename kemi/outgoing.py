@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 import KSR
@@ -45,6 +46,7 @@ class Outgoing:
         self._no_reply = no_reply
         self._user_agent = f"User-Agent: {user_agent}"
         self._hooks: tuple[Callback, Callback] | None = None
+        self._probes = False
         self._late: list[str] = []
         self._named: list[str] = []
         self._secure_contact = ""
@@ -74,9 +76,11 @@ class Outgoing:
             KSR.hdr.remove("Contact")
             KSR.hdr.append(f"Contact: {self._secure_contact}\r\n")
         if self._hooks is None:
-            if KSR.kx.get_method() == "OPTIONS":  # the dispatcher asks whether an agent is there
+            if KSR.kx.get_method() == "OPTIONS":  # the dispatcher, or we, ask whether somebody is there
                 name_peer(text("$ru"))
                 KSR.tm.t_set_fr(0, round(1000 * self._no_reply))
+            if self._probes:
+                KSR.tm.t_on_reply(Callback.PROBE_REPLY)
             return
         on_reply, on_failure = self._hooks
         KSR.tm.t_on_reply(on_reply)
@@ -186,6 +190,24 @@ class Outgoing:
         KSR.tm.t_on_reply(Callback.LEG_REPLY)
         KSR.tm.t_on_failure(Callback.LEG_FAILURE)
         return done(KSR.tm.t_relay())
+
+    def probe(self, uri: str) -> None:
+        """Ask an endpoint whether it is there (RFC 3261 section 11); its reply comes to `Hunting`."""
+        token = secrets.token_hex(8)
+        fields = [
+            f"From: <sip:{self.address}>;tag={token}",
+            f"To: <{uri}>",
+            f"Call-ID: probe-{token}",
+            "CSeq: 1 OPTIONS",
+            f"Contact: {self._places.contact('probe', uri)}",
+            "Max-Forwards: 70",
+            "Accept: application/sdp",
+        ]
+        self._probes = True
+        try:
+            self._send("OPTIONS", uri, "", fields)
+        finally:
+            self._probes = False
 
     def cancel(self, action: CancelLeg) -> None:
         """Send CANCEL with a Reason; without effect when the INVITE has its final response (RFC 3261 section 9.1)."""

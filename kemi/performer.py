@@ -17,6 +17,7 @@ from rtpengine import RtpengineError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kemi.hunting import Hunting
     from kemi.media import CallMedia
     from kemi.metrics import Metrics
     from kemi.outgoing import Outgoing
@@ -34,13 +35,16 @@ LEFT = "left"
 class Performer:
     """Does actions. Those that answer or relay a request are left to `answering`, set by whoever handles one."""
 
-    def __init__(self, outgoing: Outgoing, media: CallMedia, metrics: Metrics, speech: Speech, store: Store) -> None:
+    def __init__(
+        self, outgoing: Outgoing, media: CallMedia, metrics: Metrics, speech: Speech, *, hunting: Hunting, store: Store
+    ) -> None:
         """Take the parts."""
         self._store = store
         self._outgoing = outgoing
         self._media = media
         self._metrics = metrics
         self._speech = speech
+        self._hunting = hunting
         self.answering: Callable[[Answering, Call], None] | None = None
 
     def perform(self, action: do.Action, call: Call) -> Event | None:  # noqa: C901, PLR0912 - one line an action
@@ -103,6 +107,8 @@ class Performer:
         self, action: do.InviteLeg | do.InviteAgain, call: Call, authorization: tuple[tuple[str, str], ...] = ()
     ) -> Event | None:
         leg, transfer = action.leg, action.transfer
+        if not authorization and (full := self._hunting.admit(leg)):
+            return full
         try:
             sdp = self._media.offer_leg(call, leg, transfer.codecs)
         except RtpengineError as error:

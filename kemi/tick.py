@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import KSR
 
+from kemi.hunting import Rests
 from kemi.message import SipError, done
 from routing import actions as do
 from routing import events as ev
@@ -46,6 +47,7 @@ class Timer:
         """Take the parts that it works with."""
         self._context = context
         self._node = context.settings.node.id
+        self._rests = Rests(context.settings.hunting, context.store, context.outgoing)
         self._next_beat = 0.0
         self._next_look = 0.0
         self._waiting: list[Due] = []
@@ -66,6 +68,7 @@ class Timer:
         """Ask the store for deadlines, which are put on the heap, and for commands."""
         try:
             self._beat(now)
+            self._rests.look(now)
             tick = self._context.store.tick(now, self._node, ahead=AHEAD)
         except StoreError as error:
             if not self._away:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import KSR
 
 from kemi.certificates import trust
+from kemi.hunting import resting
 from kemi.message import SipError
 from routing.diversion import Why
+from routing.hunting import longest_idle, without_resting
 from routing.identity import caller_sender, diversion
 from routing.name_addr import tidy
 from routing.outcomes import Mode
@@ -25,6 +27,7 @@ from routing.values import BadValue, ReferTo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from routing.records import Attempt
     from routing.settings import Settings
     from routing.store import Store
     from routing.target_fields import Endpoint
@@ -105,7 +108,7 @@ class Transfers:
                 subscription=None if number else subscription,
                 requested_at=requested_at,
                 fallback=transfer,
-                **self._called(call, each),
+                **self._called(call, each, requested_at),
                 **self._heard(each),
             )
         assert transfer is not None, "the chain has the target itself"
@@ -127,13 +130,14 @@ class Transfers:
         error = BadValue(f"target {first.name} is closed: {first.closed}", 480, mend=mend)
         raise SipError(480, first.closed, retry_after) from error
 
-    def _called(self, call: Call, target: Target) -> dict[str, Any]:
+    def _called(self, call: Call, target: Target, now: float) -> dict[str, Any]:
         """Say who is called, and how."""
         try:
             endpoints = tuple(
                 Destination(
                     uri=on_trunk(endpoint.uri, self._settings.tel_trunk),
                     ring_timeout=endpoint.ring_timeout or target.ring_timeout,
+                    max_calls=endpoint.max_calls or (0 if target.strategy is Strategy.LONGEST_IDLE else None),
                 )
                 for endpoint in _in_turn(target)
             )
@@ -142,9 +146,15 @@ class Transfers:
         for place in endpoints:
             if may_be_tls(place.uri):
                 trust(host_of(place.uri), target.ca_file)
+        attempts: tuple[Attempt, ...] = ()
+        if len(endpoints) > 1:
+            endpoints, attempts = without_resting(endpoints, resting((place.uri for place in endpoints), now), now)
+            if target.strategy is Strategy.LONGEST_IDLE:
+                endpoints = longest_idle(endpoints, self._store.usage([place.uri for place in endpoints]))
         senders = {"caller": caller_sender(call), "agent": tidy(call.caller.local)}
         return {
             "endpoints": endpoints,
+            "attempts": attempts,
             "at_once": len(endpoints) if target.strategy is Strategy.ALL_AT_ONCE else 1,
             "method": self._method(call, target),
             "refer_timeout": self._settings.transfer.refer_timeout,

@@ -52,6 +52,7 @@ class Node:
             settings=SETTINGS,
             store=self.store,
             pool=SimpleNamespace(ping_all=dict),
+            outgoing=SimpleNamespace(),
             performer=performer,
             engine=self.bench.engine,
             transfers=Transfers(SETTINGS, self.store),

@@ -26,7 +26,7 @@ DOWN = Failing(failures=2, at=1.0, why="408 Request Timeout", since=1.0, ends=31
         (ev.LegFailed(1, 500, "Server Internal Error"), Sign(DESK)),
         (ev.LegFailed(1, 404, "Not Found"), Sign(DESK)),
         (ev.LegRang(1), Sign(DESK)),
-        (ev.LegChallenged(1, 401, "Unauthorized", None), Sign(DESK)),
+        (ev.LegChallenged(1, 401, "Unauthorized", ()), Sign(DESK)),
         (ev.LegRedirected(1, "sip:elsewhere@192.0.2.9"), Sign(DESK)),
         (ev.LegFailed(1, 486, "limit", called=False), None),
         (ev.LegFailed(2, 503, "Service Unavailable"), None),

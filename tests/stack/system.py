@@ -202,7 +202,7 @@ class System:
         self.media.close()
         shutil.rmtree(self.folder)
 
-    def add_target(self, name: str, *endpoints: str | dict[str, str], **settings: Any) -> None:
+    def add_target(self, name: str, *endpoints: str | dict[str, Any], **settings: Any) -> None:
         """Keep a target as `handoff targets add` does."""
         target = Target.make({"name": name, "endpoints": list(endpoints), **settings})
         self.store.put_target(name, target.to_json())

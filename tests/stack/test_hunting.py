@@ -131,7 +131,7 @@ def test_each_endpoint_may_ring_for_a_time_of_its_own(talk: Talk, desks: list[Ua
     places = [
         {"uri": desk.uri, "ring_timeout": seconds} for desk, seconds in zip(desks, (20.0, 1.0, 20.0), strict=True)
     ]
-    talk.system.add_target(TARGET, *places)  # type: ignore[arg-type]
+    talk.system.add_target(TARGET, *places)
     talk.agent.expect(202, to=talk.refer())
     talk.notified(100)
     desks[0].reply(desks[0].expect("INVITE"), 486)
