@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from cli.target_rests import read_resting
 from routing.outcomes import Mode
 from routing.records import Call, State
 from routing.store import StoreUnavailable
@@ -39,6 +40,7 @@ class Snapshot:
     transfers: Counter[Mode] = field(default_factory=Counter)
     unreadable: int = 0
     media: dict[str, bool] = field(default_factory=dict)
+    resting: list[str] = field(default_factory=list)
 
 
 class StoredGauges(Collector):
@@ -66,6 +68,7 @@ class StoredGauges(Collector):
         try:
             beats = self._store.nodes()
             self._count_calls(snapshot)
+            snapshot.resting = list(read_resting(self._store))
         except StoreUnavailable:
             return Snapshot()
         self._nodes = {name: name in beats for name in {*self._nodes, *beats}}
@@ -104,6 +107,8 @@ def _families(snapshot: Snapshot, nodes: Mapping[str, bool]) -> Iterator[Metric]
     yield _family("handoff_node_up", "1 if the node gives signs of life, else 0.", "node", nodes)
     text = "1 if this rtpengine answers every node that uses it, else 0."
     yield _family("handoff_rtpengine_up", text, "node", snapshot.media)
+    text = "1 for each endpoint that is left alone, since it seems to be out of order."
+    yield _family("handoff_endpoint_resting", text, "endpoint", dict.fromkeys(snapshot.resting, 1))
 
 
 def _family(name: str, text: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:

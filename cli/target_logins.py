@@ -1,4 +1,4 @@
-"""How handoff logs in at the endpoints of a target: options become users and secrets, and secrets are sealed."""
+"""What is said of single endpoints, above all how handoff logs in there: options become fields, secrets are sealed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import Exit, Failed
+from cli.output import Exit, Failed, counted
 from routing.secret_sources import read_key
 from routing.secrets import HIDDEN, Kind, Secret, seal
 from routing.texts import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from routing.settings import Settings
     from routing.target_fields import Endpoint
@@ -28,15 +28,23 @@ ON_THE_COMMAND_LINE = (
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What the options say of logging in: None is what they do not say; `only` is the endpoint that it is for."""
+    """What the options say of endpoints: None is what they do not say; `only` is the endpoint that it is for."""
 
     user: str | None
     secret: Secret | None
     only: str | None
+    max_calls: int | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What they say, as fields of an endpoint."""
+        said = {"user": self.user, "secret": self.secret, "max_calls": self.max_calls}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 def take_login(options: dict[str, Any]) -> Login:
-    """Take what is about logging in out of the options of a command, and ask for the secret if that is wanted."""
+    """Take what is about single endpoints out of the options of a command; asks for the secret if that is wanted."""
+    max_calls = options.pop("max_calls")
     user, only, bare = (options.pop(name) for name in ("user", "only", "secret"))
     prompt, variable, file = (options.pop(f"secret_{name}") for name in ("prompt", "env", "file"))
     if bare is not None:
@@ -50,9 +58,11 @@ def take_login(options: dict[str, Any]) -> Login:
         secret = Secret.read(f"file:{file.absolute()}")
     elif prompt:
         secret = _ask()
-    if only is not None and user is None and secret is None:
-        raise Failed("--for needs what is for this endpoint: give --user or a --secret-... option, too", Exit.USAGE)
-    return Login(user, secret, only)
+    login = Login(user, secret, only, max_calls)
+    if only is not None and not login.given:
+        mend = "give --user, a --secret-... option or --max-calls, too"
+        raise Failed(f"--for needs what is for this endpoint: {mend}", Exit.USAGE)
+    return login
 
 
 def _ask() -> Secret:
@@ -63,20 +73,19 @@ def _ask() -> Secret:
 
 
 def endpoints(login: Login, uris: Sequence[str] | None, before: Target | None = None) -> list[dict[str, Any]]:
-    """Give the endpoints of a target: `uris`, or those from before, which keep what they had, and get the login."""
+    """Give the endpoints of a target: `uris`, or those from before, which keep what they had, and get what is given."""
     had = [endpoint.model_dump() for endpoint in before.endpoints] if before else []
     known = {endpoint["uri"]: endpoint for endpoint in had}
     found = had if uris is None else [known.get(uri, {"uri": uri}) for uri in uris]
     if login.only is not None and login.only not in {endpoint["uri"] for endpoint in found}:
         there = ", ".join(endpoint["uri"] for endpoint in found)
         raise Failed(f"--for {shown(login.only)} is no endpoint of the target: it has {there}", Exit.USAGE)
-    given = {name: value for name in ("user", "secret") if (value := getattr(login, name)) is not None}
-    return [endpoint | given if login.only in {None, endpoint["uri"]} else endpoint for endpoint in found]
+    return [endpoint | login.given if login.only in {None, endpoint["uri"]} else endpoint for endpoint in found]
 
 
-def without_login(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Take users and secrets from endpoints."""
-    return [{name: value for name, value in each.items() if name not in {"user", "secret"}} for each in found]
+def without(found: Sequence[dict[str, Any]], fields: Collection[str]) -> list[dict[str, Any]]:
+    """Take these fields from endpoints."""
+    return [{name: value for name, value in each.items() if name not in fields} for each in found]
 
 
 def restored(entry: dict[str, Any], stored: Mapping[str, Target]) -> dict[str, Any]:
@@ -116,9 +125,9 @@ def is_plain(endpoint: Endpoint) -> bool:
     return endpoint.secret is not None and endpoint.secret.kind is Kind.PLAIN
 
 
-def login_text(endpoint: Endpoint) -> str:
-    """Give an endpoint as people see it: its URI, and how handoff logs in there."""
-    if endpoint.secret is None:
-        return endpoint.uri
-    user = f"as {endpoint.user}, " if endpoint.user else ""
-    return f"{endpoint.uri} ({user}secret {endpoint.secret.told()})"
+def endpoint_text(endpoint: Endpoint) -> str:
+    """Give an endpoint as people see it: its URI, how handoff logs in there, and how many calls it may have."""
+    notes = [f"as {endpoint.user}"] if endpoint.user else []
+    notes += [f"secret {endpoint.secret.told()}"] if endpoint.secret else []
+    notes += [f"at most {counted(endpoint.max_calls, 'call')}"] if endpoint.max_calls else []
+    return f"{endpoint.uri} ({', '.join(notes)})" if notes else endpoint.uri

@@ -62,8 +62,9 @@ def _file(group: str, name: str) -> Decorator:
 _OPTIONS = (
     _option(CALL, "--ring-timeout", "Seconds that each endpoint may ring (1 to 300).", "S", type=float),
     _option(CALL, "--method", "invite: we call it; refer: the caller's side does; auto: that if it can.", "WORD"),
-    _option(CALL, "--strategy", "in_order, all_at_once (10 at most), or weighted.", "WORD"),
+    _option(CALL, "--strategy", "in_order, all_at_once (10 at most), weighted or longest_idle.", "WORD"),
     _option(CALL, "--hunt-timeout", "Seconds in which one of all must answer; 0: no limit.", "S", type=float),
+    _option(CALL, "--max-calls", "Calls that each endpoint, or that of --for, may have at a time.", "N", type=int),
     _option(CALL, "--caller-id", "Whose identity it sees: caller, agent, or a SIP URI.", "ID"),
     _option(CALL, "--diversion", "How it is told whom the call was for: none, diversion, history-info.", "WAY"),
     _option(CALL, "--codec", "PCMU, PCMA, G722 or opus; best first.", "NAME", field="codecs", multiple=True),
@@ -102,8 +103,11 @@ _OPTIONS = (
     _option(KEY, "--accept-rounds", "How often it is asked for (1 to 5).", "N", type=int),
     _option(KEY, "--accept-timeout", "Seconds that it is waited for each time (1 to 60).", "S", type=float),
 )
+OF_ENDPOINTS = {"login": ("user", "secret"), "max-calls": ("max_calls",)}
+"""What `--clear` takes back of each endpoint: the fields, by the word for them."""
 _NEVER_CLEARED = {"name", "endpoints", "mode", "ring_timeout", "caller_id", *(f"{name}_file" for name in SOUNDS)}
-CLEARABLE = [name.replace("_", "-") for name in Target.model_fields if name not in _NEVER_CLEARED] + ["login"]
+CLEARABLE = [name.replace("_", "-") for name in Target.model_fields if name not in _NEVER_CLEARED]
+CLEARABLE += OF_ENDPOINTS
 """What `--clear` can take back."""
 
 
@@ -135,7 +139,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 def cleared(names: Iterable[str]) -> dict[str, Any]:
     """Give the fields that go back to what they are where nothing is said."""
-    fields = [name.replace("-", "_") for name in names if name != "login"]  # that is one of the endpoints'
+    fields = [name.replace("-", "_") for name in names if name not in OF_ENDPOINTS]
     fields += [f"{name}_file" for name in fields if name in SOUNDS]
     return {name: Target.model_fields[name].default for name in fields}
 

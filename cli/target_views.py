@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cli.target_logins import login_text
+from cli.target_logins import endpoint_text
 from routing.targets import Target
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _basic(target: Target) -> list[tuple[str, str]]:
         ("rings", f"{target.ring_timeout:g} s"),
         ("caller id", target.caller_id),
         ("codecs", ", ".join(target.codecs) or "as configured"),
-        ("endpoints", ", ".join(login_text(endpoint) for endpoint in target.endpoints)),
+        ("endpoints", ", ".join(endpoint_text(endpoint) for endpoint in target.endpoints)),
     ]
 
 

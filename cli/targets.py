@@ -12,8 +12,9 @@ from cli.fallbacks import check_fallbacks, used_by
 from cli.output import Commands, Exit, Failed, counted, print_fields, print_json, print_table
 from cli.target_files import read_targets
 from cli.target_hours import opening_data, opening_fields, with_opening
-from cli.target_logins import endpoints, sealed, take_login, without_login
-from cli.target_options import CLEARABLE, TargetCommand, cleared, endpoint_option, given, target_options
+from cli.target_logins import endpoints, sealed, take_login, without
+from cli.target_options import CLEARABLE, OF_ENDPOINTS, TargetCommand, cleared, endpoint_option, given, target_options
+from cli.target_rests import read_resting, resting_data, resting_fields
 from cli.target_sounds import have_spoken, take_files
 from cli.target_views import target_data, target_fields, target_table
 from routing.problems import InvalidInputError, Problem
@@ -22,6 +23,9 @@ from routing.targets import Target, TargetError
 from routing.texts import check_name, nearest, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from routing.hunting import Failing
     from routing.settings import Settings
     from routing.store import Store
 
@@ -61,13 +65,13 @@ def set_target(config: str | None, as_json: bool, name: str, clear: tuple[str, .
     """Change the target NAME; an option that is given replaces what was there, all others stay."""
     login = take_login(options)
     changes = {**cleared(clear), **given(options)}
-    if not (changes or clear or login.user or login.secret):
+    if not (changes or clear or login.given):
         raise Failed("nothing to change: give at least one option, see --help", Exit.USAGE)
     settings = effective_settings(config)
     with connect(settings) as store:
         before = _read(store, name)
         called = endpoints(login, changes.get("endpoints"), before)
-        changes["endpoints"] = without_login(called) if "login" in clear else called
+        changes["endpoints"] = without(called, {field for name in clear for field in OF_ENDPOINTS.get(name, ())})
         target = Target.make({**before.model_dump(mode="json"), **changes})
         target = _keep(store, settings, target, before)
     _print_done(f"target {name} changed", target, as_json=as_json)
@@ -79,8 +83,9 @@ def list_targets(config: str | None, as_json: bool) -> None:
     settings = effective_settings(config)
     with connect(settings) as store:
         found, problems = read_all(store)
+        resting = read_resting(store)
     if as_json:
-        print_json([{**target_data(target), **opening_data(target, settings)} for target in found])
+        print_json([_shown(target, resting, settings) for target in found])
     elif found:
         print_table(*with_opening(target_table(found), found, settings))
     elif not problems:
@@ -95,11 +100,12 @@ def show_target(config: str | None, as_json: bool, name: str) -> None:
     """Show the target NAME."""
     settings = effective_settings(config)
     with connect(settings) as store:
-        target = _read(store, name)
+        target, resting = _read(store, name), read_resting(store)
     if as_json:
-        print_json({**target_data(target), **opening_data(target, settings)})
+        print_json(_shown(target, resting, settings))
     else:
-        print_fields([*target_fields(target), *opening_fields(target, settings)])
+        more_fields = [*opening_fields(target, settings), *resting_fields(target, resting, settings)]
+        print_fields([*target_fields(target), *more_fields])
 
 
 @targets.command("remove")
@@ -186,6 +192,10 @@ def _unknown(store: Store, name: str) -> Failed:
     names = store.targets()
     mend = nearest(name, names) if names else "there is none yet"
     return Failed(f"there is no target {shown(name)}; {mend}")
+
+
+def _shown(target: Target, resting: Mapping[str, Failing], settings: Settings) -> dict[str, Any]:
+    return {**target_data(target), **opening_data(target, settings), **resting_data(target, resting, settings)}
 
 
 def _keep(store: Store, settings: Settings, target: Target, before: Target | None = None) -> Target:

@@ -80,7 +80,7 @@ class Outgoing:
                 name_peer(text("$ru"))
                 KSR.tm.t_set_fr(0, round(1000 * self._no_reply))
             if self._probes:
-                KSR.tm.t_on_reply(Callback.PROBE_REPLY)
+                KSR.tm.t_on_reply(Callback.PROBE_REPLY.value)
             return
         on_reply, on_failure = self._hooks
         KSR.tm.t_on_reply(on_reply)

@@ -100,14 +100,20 @@ def sign_of(call: Call, event: Event) -> Sign | None:
 
 def left(before: Call, after: Call) -> list[tuple[Leg, bool]]:
     """Name the legs whose calls are counted and now over, and whether their person had answered."""
-    there = {leg.number for leg in _legs(after)}
+    there = {leg.number for leg in _legs(after)} | {_handing_on(after)}
     gone = [leg for leg in _legs(before) if leg.max_calls is not None and leg.number not in there]
     return [(leg, before.leg is not None and leg.number == before.leg.number) for leg in gone]
 
 
 def has_leg(call: Call, leg_call_id: str) -> bool:
-    """Tell whether the dialog of this Call-ID is one of the call's legs."""
-    return any(leg.call_id == leg_call_id for leg in _legs(call))
+    """Tell whether the dialog of this Call-ID is one of the call's legs, or that of a person who hands it on."""
+    there = {leg.call_id for leg in _legs(call)}
+    return leg_call_id in there | {f"{call.id}-{_handing_on(call)}"}
+
+
+def _handing_on(call: Call) -> int:
+    """Give the leg of the person who hands the call on, and is in it until somebody else has it; 0 for none."""
+    return call.agent_leg if call.agent else 0
 
 
 def _legs(call: Call) -> tuple[Leg, ...]:

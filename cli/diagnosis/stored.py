@@ -13,6 +13,7 @@ from cli.diagnosis.machine import check_descriptors
 from cli.diagnosis.secrets import check_secrets
 from cli.effective import PATIENCE, connect
 from cli.output import Failed, seconds
+from cli.target_rests import check_resting, read_resting
 from cli.targets import read_all
 from routing.store import StoreUnavailable
 from routing.store.server import Server
@@ -154,4 +155,5 @@ def _check_targets(settings: Settings, store: Store) -> list[Finding]:
         found = warning("targets", "there are none yet", "add one with `handoff targets add NAME URI`")
     else:
         found = ok("targets", f"{len(targets)} can be used")
-    return [found, *check_secrets(settings, targets)]
+    resting = check_resting(targets, read_resting(store), settings)
+    return [found, *resting, *check_secrets(settings, targets)]

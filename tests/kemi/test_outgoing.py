@@ -214,3 +214,23 @@ def test_display_names_take_the_place_of_what_t_uac_send_makes_of_them(
     assert ksr.called("hdr.remove")[1:] == [("To",)]
     outgoing.bye(SendBye(plain, 4))
     assert len(ksr.called("hdr.append")) == 2
+
+
+def test_an_endpoint_is_asked_whether_it_is_there_with_a_short_patience(outgoing: Outgoing, ksr: FakeKsr) -> None:
+    """Its reply comes to whoever looks after endpoints that rest."""
+
+    def send(*_: str) -> int:
+        outgoing.hook()
+        return 1
+
+    ksr.on("tm.t_uac_send", does=send)
+    ksr.receive(f"OPTIONS {URI} SIP/2.0\r\n\r\n")
+    ksr.allow("tm.t_set_fr", "tm.t_on_reply")
+    outgoing.probe(URI)
+    method, uri, hop, _, lines, body = ksr.called("tm.t_uac_send")[0]
+    assert (method, uri, hop, body) == ("OPTIONS", URI, "", "")
+    assert f"To: <{URI}>\r\n" in str(lines)
+    assert ksr.called("tm.t_set_fr") == [(0, 4000)]
+    assert ksr.called("tm.t_on_reply") == [("ksr_probe_reply",)]
+    outgoing.hook()
+    assert len(ksr.called("tm.t_on_reply")) == 1, "that of the dispatcher goes to the dispatcher"

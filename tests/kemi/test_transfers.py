@@ -10,6 +10,7 @@ import pytest
 
 from kemi.message import SipError
 from kemi.transfers import Transfers, _in_turn
+from routing.hunting import Failing
 from routing.outcomes import Mode
 from routing.records import Accept, Delivery, Hold, Sound, Subscription, Transfer
 from routing.settings import make_settings
@@ -213,6 +214,49 @@ def test_weights_say_how_often_an_endpoint_comes_first() -> None:
     target = Target.make({"name": "support", "endpoints": [heavy, light], "strategy": "weighted"})
     first = sum(_in_turn(target)[0].uri == "sip:a@127.0.0.1" for _ in range(2000))
     assert 1400 < first < 1600
+
+
+DESKS = [{"uri": f"sip:{name}@127.0.0.1"} for name in "abc"]
+
+
+def uris(transfer: Transfer) -> list[str]:
+    """Name who is called, in order."""
+    return [place.uri[4] for place in transfer.endpoints]
+
+
+def test_who_rests_is_not_called_and_the_log_has_why(desk: Desk, ksr: FakeKsr) -> None:
+    down = Failing(failures=2, at=990.0, why="408 Request Timeout", since=990.0, ends=1020.0)
+    ksr.on("htable.sht_get", returns=None)
+    ksr.on("htable.sht_get", "failing", "sip:b@127.0.0.1", returns=down.model_dump_json())
+    desk.keep("support", endpoints=DESKS, strategy="all_at_once")
+    transfer = desk.plan("sip:support@handoff")
+    assert (uris(transfer), transfer.at_once) == (["a", "c"], 2)
+    (attempt,) = transfer.attempts
+    assert (attempt.uri, attempt.status, attempt.reason) == ("sip:b@127.0.0.1", 503, "rested after 408 Request Timeout")
+    assert (attempt.started_at, attempt.ended_at) == (1000.0, 1000.0)
+
+
+def test_the_only_endpoint_is_called_whether_it_rests_or_not(desk: Desk, ksr: FakeKsr) -> None:
+    desk.keep("support")
+    assert uris(desk.plan("sip:support@handoff")) == ["s"]
+    assert ksr.called("htable.sht_get") == []
+
+
+def test_who_was_called_last_comes_last_where_the_longest_idle_is_wanted(desk: Desk, ksr: FakeKsr) -> None:
+    """Their calls are counted for that, with a limit or without."""
+    ksr.on("htable.sht_get", returns=None)
+    desk.store.vacate("sip:a@127.0.0.1", ["x-1"], 900.0)
+    desk.store.vacate("sip:b@127.0.0.1", ["y-1"], 800.0)
+    desk.keep("support", endpoints=[DESKS[0] | {"max_calls": 2}, *DESKS[1:]], strategy="longest_idle")
+    transfer = desk.plan("sip:support@handoff")
+    assert uris(transfer) == ["c", "b", "a"]
+    assert [place.max_calls for place in transfer.endpoints] == [0, 0, 2]
+
+
+def test_calls_are_counted_only_where_that_is_wanted(desk: Desk, ksr: FakeKsr) -> None:
+    ksr.on("htable.sht_get", returns=None)
+    desk.keep("support", endpoints=[DESKS[0], DESKS[1] | {"max_calls": 3}])
+    assert [place.max_calls for place in desk.plan("sip:support@handoff").endpoints] == [None, 3]
 
 
 def test_only_so_many_endpoints_may_ring_at_once() -> None:

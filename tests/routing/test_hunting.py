@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routing import events as ev
-from routing.hunting import Failing, Sign, Usage, full_reason, left, longest_idle, sign_of, without_resting
+from routing.hunting import Failing, Sign, Usage, full_reason, has_leg, left, longest_idle, sign_of, without_resting
 from routing.records import Destination
 from tests.routing.store_help import a_call
 from tests.routing.test_store_endpoints import DESK, a_leg
@@ -44,6 +44,14 @@ def test_a_leg_that_is_over_is_named_if_it_was_counted() -> None:
     assert left(ringing, talking) == []
     assert left(ringing, a_call()) == [(counted, False)]
     assert left(talking, a_call()) == [(counted, True)]
+
+
+def test_who_hands_a_call_on_has_it_until_somebody_else_does() -> None:
+    """Then nobody tells that it is over: that is found out when its place is wanted."""
+    talking, handing_on = a_call(leg=a_leg(ID)), a_call(agent_leg=1)
+    assert left(talking, handing_on) == left(handing_on, a_call(agent=None, agent_leg=1)) == []
+    assert has_leg(handing_on, f"{ID}-1")
+    assert not has_leg(a_call(agent=None, agent_leg=1), f"{ID}-1")
 
 
 def test_who_rests_is_left_out_with_an_attempt_that_says_why() -> None:
