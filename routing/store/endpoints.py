@@ -27,11 +27,12 @@ class EndpointStore(Protocol):
     def occupy(self, uri: str, leg_call_id: str, limit: int) -> bool:
         """Count a leg among the calls of an endpoint; False when that has `limit` others already. 0: no limit.
 
-        It is one step over all nodes: of two legs for the last free place, one gets it.
+        Legs of one call count as one. It is one step over all nodes: of two legs for the last free place, one gets it.
         """
-        return self._occupy(uri, leg_call_id, limit) or (
-            self._forget_strays([uri]) and self._occupy(uri, leg_call_id, limit)
-        )
+        if self._occupy(uri, leg_call_id, limit):
+            return True
+        before = self._occupants([uri])
+        return self._without_strays(before) != before and self._occupy(uri, leg_call_id, limit)
 
     def vacate(self, uri: str, leg_call_ids: Sequence[str], ended_at: float | None = None) -> None:
         """Count legs no longer; with `ended_at`, that was the end of a call that the endpoint had answered."""
@@ -39,10 +40,8 @@ class EndpointStore(Protocol):
 
     def usage(self, uris: Sequence[str]) -> dict[str, Usage]:
         """Tell how many calls each endpoint has now, and when the last one ended, as far as they were counted."""
-        if any(self._occupants(uris).values()):
-            self._forget_strays(uris)
-        ended = self._ended(uris)
-        return {uri: Usage(len(legs), ended.get(uri, 0.0)) for uri, legs in self._occupants(uris).items()}
+        occupants, ended = self._without_strays(self._occupants(uris)), self._ended(uris)
+        return {uri: Usage(len(calls_of(legs)), ended.get(uri, 0.0)) for uri, legs in occupants.items()}
 
     def fail_endpoint(self, uri: str, why: str, now: float, *, failures: int, rest: float) -> Failing:
         """Note a failure of an endpoint, see `routing.hunting.fail_again`; gives how it stands then."""
@@ -68,16 +67,15 @@ class EndpointStore(Protocol):
 
     def _packed(self, call_ids: Sequence[str]) -> Sequence[bytes | None]: ...
 
-    def _forget_strays(self, uris: Sequence[str]) -> bool:
-        """Take out the legs that their calls do not have any more; False when there were none."""
-        found = False
-        for uri, legs in self._occupants(uris).items():
-            ids = [leg.partition("-")[0] for leg in legs]
-            strays = [leg for leg, data in zip(legs, self._packed(ids), strict=True) if _is_stray(leg, data)]
-            if strays:
-                self.vacate(uri, strays)
-                found = True
-        return found
+    def _without_strays(self, occupants: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        """Take out the legs that their calls do not have any more; gives those that are left."""
+        legs = [leg for there in occupants.values() for leg in there]
+        packed = self._packed([leg.partition("-")[0] for leg in legs])
+        strays = {leg for leg, data in zip(legs, packed, strict=True) if _is_stray(leg, data)}
+        for uri, there in occupants.items():
+            if gone := [leg for leg in there if leg in strays]:
+                self.vacate(uri, gone)
+        return {uri: [leg for leg in there if leg not in strays] for uri, there in occupants.items()}
 
 
 def _is_stray(leg_call_id: str, data: bytes | None) -> bool:
@@ -85,6 +83,11 @@ def _is_stray(leg_call_id: str, data: bytes | None) -> bool:
         return True
     call = layout.read(leg_call_id.partition("-")[0], data)
     return not isinstance(call, BadRecordError) and not has_leg(call, leg_call_id)
+
+
+def calls_of(leg_call_ids: Iterable[str]) -> set[str]:
+    """Name the calls that legs belong to."""
+    return {leg.partition("-")[0] for leg in leg_call_ids}
 
 
 def named(uris: Iterable[str], values: Iterable[float | None]) -> dict[str, float]:

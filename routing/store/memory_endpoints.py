@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from routing.hunting import Failing, fail_again
-from routing.store.endpoints import EndpointStore, named
+from routing.store.endpoints import EndpointStore, calls_of, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ class MemoryEndpoints(EndpointStore):
 
     def _occupy(self, uri: str, leg_call_id: str, limit: int) -> bool:
         legs = self._legs.setdefault(uri, set())
-        if limit and len(legs - {leg_call_id}) >= limit:
+        if limit and len(calls_of(legs) - calls_of([leg_call_id])) >= limit:
             return False
         legs.add(leg_call_id)
         return True

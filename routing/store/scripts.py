@@ -107,11 +107,14 @@ return found
 """)
 
 # KEYS: the calls of an endpoint.  ARGV: Call-ID of a leg, most calls or '0'
+# What is before the "-" names the call; legs of one call count as one.
 OCCUPY = Script(f"""
-local limit = tonumber(ARGV[2])
-if limit > 0 and redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 0 and redis.call('SCARD', KEYS[1]) >= limit then
-  return 0
+local limit, calls, others = tonumber(ARGV[2]), {{[string.match(ARGV[1], '^[^-]*')] = true}}, 0
+for _, leg in ipairs(limit > 0 and redis.call('SMEMBERS', KEYS[1]) or {{}}) do
+  local call = string.match(leg, '^[^-]*')
+  if not calls[call] then calls[call], others = true, others + 1 end
 end
+if limit > 0 and others >= limit then return 0 end
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], {ENDPOINT_TTL})
 return 1

@@ -12,7 +12,7 @@ from routing import events as ev
 from routing.settings_model import Hunting as Settings
 from routing.store import MemoryStore, StoreUnavailable
 from rtpengine import FakeRtpengine
-from tests.kemi.calls import CALL_ID, anchored, leg
+from tests.kemi.calls import anchored, leg
 
 if TYPE_CHECKING:
     from kemi.outgoing import Outgoing
@@ -109,8 +109,8 @@ def test_a_copy_that_cannot_be_read_is_none(node: Node) -> None:
 
 def test_a_full_endpoint_is_not_called(node: Node) -> None:
     limited = leg().model_copy(update={"max_calls": 1})
-    other = limited.model_copy(update={"number": 2, "call_id": f"{CALL_ID}-2"})
-    node.store.create(node.call.model_copy(update={"legs": (limited, other)}))
+    other = limited.model_copy(update={"number": 2, "call_id": f"{'f' * 16}-2"})
+    node.store.create(node.call.model_copy(update={"legs": (limited,)}))
     assert node.hunting.admit(leg()) is None
     assert node.hunting.admit(limited) is None
     assert node.hunting.admit(other) == ev.LegFailed(2, 486, "limit of 1 call reached", called=False)

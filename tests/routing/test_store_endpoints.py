@@ -55,6 +55,13 @@ def test_an_endpoint_has_so_many_calls_and_no_more_until_one_is_over(store: Stor
     assert not store.occupy(DESK, first, 1)
 
 
+def test_two_legs_of_one_call_are_one_call(store: Store) -> None:
+    first, second = call_desk(store, FIRST), call_desk(store, SECOND)
+    assert store.occupy(DESK, first, 1)
+    assert store.occupy(DESK, f"{FIRST}-2", 1)
+    assert not store.occupy(DESK, second, 1)
+
+
 def test_without_a_limit_calls_are_only_counted(store: Store) -> None:
     for call_id in (FIRST, SECOND):
         assert store.occupy(DESK, call_desk(store, call_id), 0)
