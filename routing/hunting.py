@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from routing import events as ev
+from routing.name_addr import split_name_addr
 from routing.records import Attempt, Destination, Record
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def sign_of(call: Call, event: Event) -> Sign | None:
     if not isinstance(event, _OF_A_LEG):
         return None
     leg = call.calling(event.leg)
+    if isinstance(event, ev.LegAnswered) and leg is None:  # too late for this call, but it is there
+        return Sign(split_name_addr(event.remote)[1])
     if leg is None or leg.redirected:  # where others send us is no endpoint of a target
         return None
     if isinstance(event, ev.LegFailed):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routing import events as ev
 from routing.hunting import Failing, Sign, Usage, full_reason, has_leg, left, longest_idle, sign_of, without_resting
 from routing.records import Destination
+from tests.routing.calls import answered
 from tests.routing.store_help import a_call
 from tests.routing.test_store_endpoints import DESK, a_leg
 
@@ -31,6 +34,7 @@ DOWN = Failing(failures=2, at=1.0, why="408 Request Timeout", since=1.0, ends=31
         (ev.LegFailed(1, 486, "limit", called=False), None),
         (ev.LegFailed(2, 503, "Service Unavailable"), None),
         (ev.LegFailed(3, 503, "Service Unavailable"), None),
+        (replace(answered(3), remote=f"Desk <{DESK}>"), Sign(DESK)),
         (ev.TransferCancelled(), None),
     ],
 )

@@ -122,7 +122,7 @@ def test_the_target_answers_after_the_ring_timeout(system: System, agent: Ua) ->
 def test_the_ring_timeout_and_the_answer_cross(system: System, agent: Ua) -> None:
     """Whichever wins: the agent is told the truth, and the target either talks to the caller or is let go."""
     with Talk(system, agent, ring_timeout=1.0) as talk:
-        talk.target.allow("CANCEL")
+        talk.target.allow("CANCEL", "OPTIONS")  # who is too late twice seems to be out of order
         for late in (0.0, 0.02, 0.04, 0.06):
             invite = talk.refer_accepted()
             time.sleep(invite.at + 1.0 + late - time.time())
