@@ -157,19 +157,22 @@ def check_peers() -> None:
         Certificates(tls.ca_file).install()
 
 
-def name_peer(hop: str, called: str = "") -> None:
+def name_peer(hop: str, called: str = "", ca_file: str = "") -> None:
     """Say whom the connection must be with that the next request opens; one that is open already is kept.
 
     That is the host of the URI `hop`; but that of `called`, where a party was called by us: the Contact in its answer
-    may be at a host without a name.
+    may be at a host without a name. With a `ca_file`, its certificate is checked with that from now on.
     """
     if may_be_tls(hop):
+        host = host_of(called or hop)
         KSR.pvx.xavp_rm("tls")
-        KSR.pv.sets(_NAME, host_name(host_of(called or hop)))
+        KSR.pv.sets(_NAME, host_name(host))
+        if ca_file:
+            trust(host, ca_file)
 
 
-def trust(host: str, ca_file: str | None) -> None:
-    """Say whose CA file the certificate of a host is checked with; None: that of the settings."""
+def trust(host: str, ca_file: str) -> None:
+    """Say whose CA file the certificate of a host is checked with; empty: that of the settings."""
     if ca_file:
         KSR.htable.sht_sets(CA_FILES, host, ca_file)
     else:

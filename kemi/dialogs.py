@@ -238,6 +238,6 @@ def _for_us(call: Call, party: Party, method: str) -> ev.Event | None:
 
 def _send_on(method: str, dialog: Dialog | None = None) -> None:
     """Relay the request at hand, which now belongs to this dialog."""
-    name_peer(text("$du") or text("$ru"), called_at(dialog) if dialog else "")
+    name_peer(text("$du") or text("$ru"), *((called_at(dialog), dialog.ca_file) if dialog else ()))
     if not done(KSR.tm.t_relay()) and method != "ACK":
         reply(500, "The other side cannot be reached")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import KSR
 
-from kemi.certificates import name_peer
+from kemi.certificates import name_peer, trust
 from kemi.message import addressed_call, done, header, text, uri_of
 from kemi.names import Callback
 from kemi.places import Places
@@ -16,7 +16,7 @@ from routing.identity import identity_fields, other_headers
 from routing.name_addr import without_name
 from routing.outcomes import Mode
 from routing.records import Delivery
-from routing.uris import may_be_tls, transport_of
+from routing.uris import host_of, may_be_tls, transport_of
 
 if TYPE_CHECKING:
     from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendMessage, SendNotify, SendRefer
@@ -99,15 +99,16 @@ class Outgoing:
         *,
         grows: bool = False,
         called: str = "",
+        ca_file: str = "",
     ) -> bool:
         """Send a request; one that `grows` with a text, beyond what UDP carries whole, goes by TCP if that can be.
 
-        `called` is the URI that the party was called at, see `name_peer`.
+        `called` is the URI that the party was called at, `ca_file` who certifies its host, see `name_peer`.
         """
         lines = [f"{field}\r\n" for field in (*fields, self._user_agent)]
         size = len("".join((f"{method} {uri} SIP/2.0\r\n", _OWN_FIELDS, self.address, *lines, body)).encode())
         hop = next_hop or uri
-        name_peer(hop, called)
+        name_peer(hop, called, ca_file)
         plain, self._late, self._named = _sort(lines)
         try:
             if grows and size > UDP_LIMIT and not _names_transport(hop):
@@ -143,8 +144,8 @@ class Outgoing:
         next_hop = uri_of(dialog.routes[0]) if dialog.routes else ""
         self._hooks = hooks
         try:
-            target, called = dialog.remote_target, called_at(dialog)
-            return self._send(method, target, next_hop, head + fields, body, grows=grows, called=called)
+            at = {"called": called_at(dialog), "ca_file": dialog.ca_file}
+            return self._send(method, dialog.remote_target, next_hop, head + fields, body, grows=grows, **at)
         finally:
             self._hooks = None
 
@@ -168,6 +169,7 @@ class Outgoing:
         ]
         if may_be_tls(leg.uri):  # DNS chooses the transport after the Contact has been written
             self._secure_contact = self.contact(call.id, leg.number, f"{leg.uri};transport=tls")
+            trust(host_of(leg.uri), transfer.ca_file)
         self._hooks = _LEG_HOOKS
         self._ring_timeout = leg.ring_until - leg.started_at
         try:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import KSR
 
-from kemi.certificates import trust
 from kemi.hunting import resting
 from kemi.message import SipError
 from routing.diversion import Why
@@ -21,7 +20,7 @@ from routing.records import Call, Destination, Hold, Method, Subscription, Trans
 from routing.target_fields import WEIGHT, Strategy, check_summary
 from routing.targets import FALLBACKS, Target, TargetError
 from routing.trunks import Learned
-from routing.uris import host_of, may_be_tls, on_trunk
+from routing.uris import on_trunk
 from routing.values import BadValue, ReferTo
 
 if TYPE_CHECKING:
@@ -143,9 +142,6 @@ class Transfers:
             )
         except BadValue as error:
             raise SipError(error.status, plain(error.what)) from error
-        for place in endpoints:
-            if may_be_tls(place.uri):
-                trust(host_of(place.uri), target.ca_file)
         attempts: tuple[Attempt, ...] = ()
         if len(endpoints) > 1:
             endpoints, attempts = without_resting(endpoints, resting((place.uri for place in endpoints), now), now)
@@ -163,6 +159,7 @@ class Transfers:
             "codecs": target.codecs or self._settings.transfer.codecs,
             "srtp": target.srtp,
             "may_refer": target.may_refer,
+            "ca_file": str(target.ca_file or ""),
         }
 
     def _method(self, call: Call, target: Target) -> Method:

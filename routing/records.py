@@ -116,6 +116,8 @@ class Dialog(Record):
     remote_cseq: int = 0
     invite_cseq: tuple[int, int] | None = None
     """CSeq of the last INVITE relayed to this party: as its sender numbered it, and as we did; the ACK needs both."""
+    ca_file: str = ""
+    """Who certifies its host, where its target says so."""
 
     def next_cseq(self, incoming: int = 0) -> int:
         """Give the CSeq for the next request to this party: above all sent, and the sender's own where that is."""
@@ -247,6 +249,8 @@ class Transfer(Record):
     codecs: tuple[str, ...] = ()
     srtp: Srtp | None = None
     """None means: required at sips: URIs, off at others."""
+    ca_file: str = ""
+    """Who certifies the hosts of the endpoints, for TLS; empty: as configured."""
     headers: dict[str, str] = {}
     hold: Hold = Hold.AGENT
     announce: Sound | None = None

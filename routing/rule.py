@@ -147,7 +147,7 @@ def end(call: Call, reason: Reason | None, *gone: Party) -> Step:
     return call.model_copy(update={"state": State.ENDED, **nothing_left}), [*actions, ReleaseMedia()]
 
 
-def dialog_of(event: LegAnswered) -> Dialog:
+def dialog_of(event: LegAnswered, ca_file: str = "") -> Dialog:
     """Make the dialog that a leg's 2xx established."""
     return Dialog(
         call_id=event.call_id,
@@ -158,6 +158,7 @@ def dialog_of(event: LegAnswered) -> Dialog:
         remote_target=event.remote_target,
         routes=event.routes,
         local_cseq=event.cseq,
+        ca_file=ca_file,
     )
 
 

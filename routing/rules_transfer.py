@@ -195,10 +195,11 @@ def answer(call: Call, event: ev.LegAnswered, now: float) -> Step:
     assert leg is not None, "it was being called"
     call, cancelled = _answered_elsewhere(call, leg, now)
     call = update_transfer(call, answered_at=now)
-    media = call.media.model_copy(update={"target_sdp": event.sdp})
-    call = call.model_copy(update={"legs": (), "leg": leg, "target": dialog_of(event), "media": media})
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
+    media = call.media.model_copy(update={"target_sdp": event.sdp})
+    target = dialog_of(event, transfer.ca_file)
+    call = call.model_copy(update={"legs": (), "leg": leg, "target": target, "media": media})
     if not transfer.briefs:
         call, joined = join(call, now)
         return call, [*cancelled, *joined]

@@ -60,11 +60,12 @@ DIALOGS = some(
     local_cseq=NUMBERS,
     remote_cseq=NUMBERS,
     invite_cseq=st.none() | st.tuples(NUMBERS, NUMBERS),
+    ca_file=TEXTS,
 )
 SOUNDS = some(Sound, **dict.fromkeys(Sound.__annotations__, TEXTS))
 TRANSFERS = some(
     Transfer,
-    **dict.fromkeys(("id", "target", "sender"), TEXTS),
+    **dict.fromkeys(("id", "target", "sender", "ca_file"), TEXTS),
     mode=st.sampled_from(Mode),
     source=st.sampled_from(["refer", "command"]),
     method=st.sampled_from(Method),

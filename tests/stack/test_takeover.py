@@ -9,11 +9,13 @@ import pytest
 from routing.outcomes import Outcome
 from routing.records import State
 from tests.stack.system import System
-from tests.stack.talk import Talk
+from tests.stack.talk import TARGET, Talk
+from tests.stack.tls_peer import Authority, TlsPeer
 from tests.stack.ua import Ua
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 OVERDUE = 8.0
 """Seconds within which another node acts: 2 for a deadline, 2 of grace, the rest for a busy machine."""
@@ -119,6 +121,28 @@ def test_another_node_ends_a_transfer_that_rings_too_long(
         agent.reply(notify, 200)
         talk.hear_each_other()
         assert talk.record.state is State.TALKING
+        system.kamailio.start()
+        talk.hang_up()
+        talk.nothing_left()
+
+
+def test_another_node_checks_a_certificate_with_the_ca_of_the_target(
+    system: System, agent: Ua, second: System, running: System, tmp_path: Path
+) -> None:
+    """Who certifies the next endpoint is in the record."""
+    authority = Authority(tmp_path)
+    with TlsPeer(*authority.certify("phone", "127.0.0.1")) as peer, Talk(system, agent, add_target=False) as talk:
+        endpoints = [talk.target.uri, f"sips:bob@127.0.0.1:{peer.port}"]
+        system.add_target(TARGET, *endpoints, ring_timeout=1, ca_file=str(authority.ca_file))
+        invite = talk.refer_accepted()
+        talk.target.reply(invite, 180)
+        talk.notified(180)
+        system.kamailio.kill()
+        system.wait_until(lambda: peer.received != [], timeout=OVERDUE)
+        assert peer.received[0].startswith(b"INVITE sips:bob@")
+        notify = agent.expect("NOTIFY", timeout=OVERDUE)
+        assert notify.source == second.proxy
+        agent.reply(notify, 200)
         system.kamailio.start()
         talk.hang_up()
         talk.nothing_left()
