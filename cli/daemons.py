@@ -47,6 +47,7 @@ REDIS_PATIENCE = 10.0
 """Seconds that Redis may take to write what it holds."""
 
 KAMAILIO_LINE = re.compile(r"\s*\d+\(\d+\) (?P<level>[A-Z]+): ")
+ANSWER_TO_CHALLENGE = re.compile(r'\b(response=")\w+')
 OUR_LINE = re.compile(r"<core> \[core/kemi\.c:\d+\]: sr_kemi_core_\w+\(\): ")
 # What its workers repeat without end in the moment between their leader's death and their own; and what its TLS module
 # warns of at each start, whatever the version of OpenSSL.
@@ -129,7 +130,10 @@ def _handoff(command: str, run_dir: Path) -> Program:
 
 
 class KamailioLog:
-    """Picks from Kamailio's log what is wrong and what handoff says; its own chatter only at debug level."""
+    """Picks from Kamailio's log what is wrong and what handoff says; its own chatter only at debug level.
+
+    That has whole messages: what answers a challenge in them is hidden, since passwords can be guessed by it.
+    """
 
     def __init__(self, *, debug: bool) -> None:
         self._debug = debug
@@ -141,7 +145,7 @@ class KamailioLog:
             chatter = found["level"] in {"INFO", "NOTICE"} and not OUR_LINE.search(line)
             self._shows = self._debug or not (chatter or ORPHANS_LINE.search(line))
         # A line without a head goes on with the one before, as those of a traceback do.
-        return OUR_LINE.sub("", line).strip() if self._shows else ""
+        return ANSWER_TO_CHALLENGE.sub(r"\1***", OUR_LINE.sub("", line)).strip() if self._shows else ""
 
 
 def _pick_redis(line: str) -> str:

@@ -110,3 +110,10 @@ def test_the_lines_of_a_traceback_stay_together() -> None:
 
 def test_at_debug_level_everything_is_shown() -> None:
     assert KamailioLog(debug=True).pick(" 0(7) INFO: rr [rr_mod.c:188]: mod_init(): x").endswith("mod_init(): x")
+
+
+def test_what_answers_a_challenge_is_hidden_at_debug_level() -> None:
+    line = 'Authorization: Digest username="1001", response="0123456789abcdef", qop=auth'
+    log = KamailioLog(debug=True)
+    log.pick(" 0(7) DEBUG: tm [uac.c:1]: t_uac(): x")
+    assert log.pick(line) == 'Authorization: Digest username="1001", response="***", qop=auth'
