@@ -13,6 +13,7 @@ import KSR
 
 from kemi.answers import Answers
 from kemi.calls import Calls
+from kemi.certificates import check_peers
 from kemi.context import Context
 from kemi.credentials import CredentialFinder
 from kemi.dialogs import BRIDGED, Dialogs
@@ -26,6 +27,7 @@ from kemi.metrics import Metrics
 from kemi.names import Callback
 from kemi.outgoing import ALLOW, Outgoing
 from kemi.performer import Performer
+from kemi.places import Places, by_transport
 from kemi.referrals import Referrals
 from kemi.speech import Speech
 from kemi.tick import Timer
@@ -48,6 +50,7 @@ P = ParamSpec("P")
 def mod_init() -> Handoff:
     """Make the object that Kamailio calls; called once, before the workers are forked."""
     handoff = Handoff()
+    check_peers(handoff.settings.tls)
     # What is there now stays for ever: the collector need not look at it again, nor copy its pages in each worker.
     gc.collect()
     gc.freeze()
@@ -76,14 +79,13 @@ class Handoff:
 
     def __init__(self) -> None:
         """Read the settings; connections are made by each worker for itself, when it first needs them."""
-        settings = Settings.model_validate_json(Path(os.environ["HANDOFF_SETTINGS"]).read_bytes())
+        self.settings = settings = Settings.model_validate_json(Path(os.environ["HANDOFF_SETTINGS"]).read_bytes())
         self.metrics = Metrics()
         store = open_store(settings.redis.url or "", deadline=settings.redis.deadline, observer=self.metrics.redis)
         pool = Pool(settings.rtpengine.nodes, observer=self.metrics.rtpengine)
         media = CallMedia(pool, silence=settings.media.timeout)
-        outgoing = Outgoing(
-            _advertised(settings), no_reply=settings.sip.no_reply_timeout, user_agent=settings.sip.user_agent
-        )
+        places = Places(_advertised(settings), by_transport(settings))
+        outgoing = Outgoing(places, no_reply=settings.sip.no_reply_timeout, user_agent=settings.sip.user_agent)
         speech = Speech(settings, store)
         hunting = Hunting(settings.hunting, store)
         performer = Performer(outgoing, media, self.metrics, speech, hunting=hunting, store=store)

@@ -13,11 +13,14 @@ import ipaddress
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import KSR
 
-from routing.settings import Settings
 from routing.uris import host_of, may_be_tls
+
+if TYPE_CHECKING:
+    from routing.settings_model import Tls
 
 CA_FILES = "cafiles"
 """Shared memory: the CA file of each host that has one of its own."""
@@ -150,9 +153,8 @@ class Certificates:
         return int(store)
 
 
-def check_peers() -> None:
-    """Have certificates checked, unless the settings say otherwise; to be called while Kamailio starts."""
-    tls = Settings.model_validate_json(Path(os.environ["HANDOFF_SETTINGS"]).read_bytes()).tls
+def check_peers(tls: Tls) -> None:
+    """Have certificates checked, unless the settings say otherwise; to be called before Kamailio makes its contexts."""
     if tls.verify:
         Certificates(tls.ca_file).install()
 

@@ -10,7 +10,6 @@ import KSR
 from kemi.certificates import name_peer, trust
 from kemi.message import addressed_call, done, header, text, uri_of
 from kemi.names import Callback
-from kemi.places import Places
 from routing.delivery import beside_uui, header_value, multipart, uui_value
 from routing.identity import identity_fields, other_headers
 from routing.name_addr import without_name
@@ -19,6 +18,7 @@ from routing.records import Delivery
 from routing.uris import host_of, may_be_tls, transport_of
 
 if TYPE_CHECKING:
+    from kemi.places import Places
     from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendMessage, SendNotify, SendRefer
     from routing.records import Call, Dialog, Leg, Transfer
 
@@ -39,10 +39,9 @@ _LEG_HOOKS = (Callback.LEG_REPLY, Callback.LEG_FAILURE)
 class Outgoing:
     """Sends our own requests through tm, which retransmits, times out and acknowledges (RFC 3261 section 17.1)."""
 
-    def __init__(self, address: str, *, no_reply: float, user_agent: str) -> None:
-        """Take our `host:port` for Contact, and the seconds after which an INVITE without any reply is given up."""
-        self.address = address
-        self._places = Places.from_environment(address)
+    def __init__(self, places: Places, *, no_reply: float, user_agent: str) -> None:
+        """Take where we are reached, and the seconds after which an INVITE without any reply is given up."""
+        self._places = places
         self._no_reply = no_reply
         self._user_agent = f"User-Agent: {user_agent}"
         self._hooks: tuple[Callback, Callback] | None = None
@@ -106,7 +105,7 @@ class Outgoing:
         `called` is the URI that the party was called at, `ca_file` who certifies its host, see `name_peer`.
         """
         lines = [f"{field}\r\n" for field in (*fields, self._user_agent)]
-        size = len("".join((f"{method} {uri} SIP/2.0\r\n", _OWN_FIELDS, self.address, *lines, body)).encode())
+        size = len("".join((f"{method} {uri} SIP/2.0\r\n", _OWN_FIELDS, self._places.address, *lines, body)).encode())
         hop = next_hop or uri
         name_peer(hop, called, ca_file)
         plain, self._late, self._named = _sort(lines)

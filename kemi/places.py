@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from routing.settings import Settings
 from routing.settings_lookup import advertised
 from routing.uris import host_of, transport_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from routing.settings import Settings
+
 
 class Places:
     """The `host:port` of each transport that we listen on; `address` where a transport has none of its own."""
 
     def __init__(self, address: str, listens: Mapping[str, str]) -> None:
-        self._address = address
+        self.address = address
         self._listens = listens
-
-    @classmethod
-    def from_environment(cls, address: str) -> Self:
-        """Take them from the settings that Kamailio was started with; without these there is the address alone."""
-        path = os.environ.get("HANDOFF_SETTINGS")
-        return cls(address, by_transport(Settings.model_validate_json(Path(path).read_bytes())) if path else {})
 
     def contact(self, user: str, uri: str) -> str:
         """Make the Contact for a party called at `uri`; sips: answers sips: (RFC 5630 section 5.1.1.1)."""
         transport, family = transport_of(uri), "6" if ":" in host_of(uri) else ""
-        place = self._listens.get(f"{transport or 'udp'}{family}") or self._listens.get(transport, self._address)
+        place = self._listens.get(f"{transport or 'udp'}{family}") or self._listens.get(transport, self.address)
         if uri.lower().startswith("sips:"):
             return f"<sips:{user}@{place}>"
         parameter = f";transport={transport}" if transport in {"tcp", "tls"} and transport in self._listens else ""

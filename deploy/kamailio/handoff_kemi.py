@@ -6,6 +6,3 @@ import site
 site.addsitedir(os.environ["HANDOFF_SITE_PACKAGES"])
 
 from kemi.app import mod_init  # noqa: F401 - only now can it be found
-from kemi.certificates import check_peers
-
-check_peers()  # before Kamailio makes its TLS contexts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kemi.outgoing import UDP_LIMIT, Outgoing
+from kemi.places import Places
 from routing.actions import SendBye, SendMessage, SendNotify
 from routing.delivery import header_value, multipart, uui_value
 from routing.outcomes import Mode
@@ -27,7 +28,7 @@ URI = "sip:person@127.0.0.1"
 def outgoing(ksr: FakeKsr) -> Outgoing:
     """Give what sends requests; Kamailio takes each."""
     ksr.allow("tm.t_uac_send")
-    return Outgoing("127.0.0.1:5060", no_reply=4.0, user_agent="handoff")
+    return Outgoing(Places("127.0.0.1:5060", {}), no_reply=4.0, user_agent="handoff")
 
 
 def summarised(*deliver: Delivery, **changes: object) -> Transfer:
