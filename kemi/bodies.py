@@ -7,7 +7,6 @@ import re
 import KSR
 
 from kemi.message import SipError, body, header
-from kemi.transfers import plain
 from routing.speech import check_speech, fold
 from routing.texts import BadValue
 
@@ -46,7 +45,7 @@ def read_summary() -> str:
     try:
         return check_speech(fold(body()), "the summary")
     except BadValue as error:
-        raise SipError(error.status, plain(error.what)) from error
+        raise SipError.of(error) from error
 
 
 def read_key() -> str:

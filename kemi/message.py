@@ -8,8 +8,12 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import KSR
+
+if TYPE_CHECKING:
+    from routing.texts import BadValue
 
 _QUOTED = re.compile(r'^\s*"(?:[^"\\]|\\.)*"')
 _URI = re.compile(r"<([^>]*)>|^\s*([^;,\s]+)")
@@ -27,6 +31,16 @@ class SipError(Exception):
         self.text = text
         self.retry_after = retry_after
         super().__init__(text)
+
+    @classmethod
+    def of(cls, error: BadValue) -> Self:
+        """Make it of a value that cannot be used."""
+        return cls(error.status, plain(error.what))
+
+
+def plain(words: str, length: int = 120) -> str:
+    """Make text fit for a reason phrase or the log: printable ASCII on one line, of this length at most."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in words)[:length]
 
 
 def done(result: int | bool) -> bool:

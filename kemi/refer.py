@@ -10,7 +10,6 @@ import KSR
 
 from kemi.bodies import summary_in_refer
 from kemi.message import SipError, done, header, headers, uri_of
-from kemi.transfers import plain
 from routing.events import TransferRequested
 from routing.records import Party, Subscription
 from routing.values import BadValue, ReferTo
@@ -43,7 +42,7 @@ def read_refer(context: Context, sender: Sender, cseq: int) -> Finding:
     try:
         refer_to = ReferTo.parse(values[0]).with_headers(given)
     except BadValue as error:
-        raise SipError(error.status, plain(error.what)) from error
+        raise SipError.of(error) from error
     if words := summary_in_refer():
         refer_to = dataclasses.replace(refer_to, settings={**refer_to.settings, "summary": words})
     requested_at = time.time()

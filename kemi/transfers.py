@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import KSR
 
 from kemi.hunting import resting
-from kemi.message import SipError
+from kemi.message import SipError, plain
 from routing.diversion import Why
 from routing.hunting import longest_idle, without_resting
 from routing.identity import caller_sender, diversion
@@ -55,7 +55,7 @@ class Transfers:
                 target = Target.from_uri(refer_to.uri, self._settings)
             return target.with_settings(refer_to.settings)
         except BadValue as error:
-            raise SipError(error.status, plain(error.what)) from error
+            raise SipError.of(error) from error
 
     def named(self, name: str) -> Target | None:
         """Read the target of this name, or make one of the pool of this name; None where there is neither.
@@ -93,7 +93,7 @@ class Transfers:
         try:
             words = check_summary(summary) if any(each.mode is Mode.SUMMARY for each in chain) else ""
         except BadValue as error:
-            raise SipError(error.status, plain(error.what)) from error
+            raise SipError.of(error) from error
         why = Why.DEFLECTION if chain[0] is target else Why.TIME_OF_DAY
         transfer_id = f"{call.id}-{call.legs_made + 1}"
         transfer: Transfer | None = None
@@ -141,7 +141,7 @@ class Transfers:
                 for endpoint in _in_turn(target)
             )
         except BadValue as error:
-            raise SipError(error.status, plain(error.what)) from error
+            raise SipError.of(error) from error
         attempts: tuple[Attempt, ...] = ()
         if len(endpoints) > 1:
             endpoints, attempts = without_resting(endpoints, resting((place.uri for place in endpoints), now), now)
@@ -226,8 +226,3 @@ def _in_turn(target: Target) -> list[Endpoint]:
         return float(random.random() ** (1 / (endpoint.weight or WEIGHT)))  # noqa: S311 - nobody gains by guessing it
 
     return sorted(target.endpoints, key=lot, reverse=True)
-
-
-def plain(words: str, length: int = 120) -> str:
-    """Make text fit for a reason phrase or the log: printable ASCII on one line, of this length at most."""
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in words)[:length]
