@@ -9,6 +9,7 @@ import click
 
 from cli.output import Exit, Failed
 from cli.playable import check_playable
+from routing.speech import requests_for
 from routing.store import StoreUnavailable
 from routing.targets import SOUNDS, Target
 
@@ -50,8 +51,7 @@ def _converted(settings: Settings, file: Path) -> Path:
 
 def have_spoken(store: Store, settings: Settings, targets: Iterable[Target]) -> None:
     """Ask all nodes to speak the texts of these targets now, so that the first call need not wait for it."""
-    sounds = [sound for target in targets for sound in target.texts(settings.speech.prompt)]
-    requests = [{"text": sound.text, "language": sound.language, "voice": sound.voice} for sound in sounds]
+    requests = requests_for(sound for target in targets for sound in target.texts(settings.speech.prompt))
     try:
         for node in store.nodes() if requests else ():
             store.ask_speech(node, requests)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import KSR
 
-from routing.speech import file_of
+from routing.speech import file_of, requests_for
 from routing.store import StoreError
 
 if TYPE_CHECKING:
@@ -27,10 +27,9 @@ class Speech:
 
     def prepare(self, sounds: Iterable[Sound]) -> None:
         """Ask for the sounds that are not there; where that cannot be done, the fixed ones are heard instead."""
-        wanted = [sound for sound in sounds if not file_of(self._settings.speech, sound).exists()]
-        if not wanted:
+        requests = requests_for(sound for sound in sounds if not file_of(self._settings.speech, sound).exists())
+        if not requests:
             return
-        requests = [{"text": sound.text, "language": sound.language, "voice": sound.voice} for sound in wanted]
         try:
             self._store.ask_speech(self._settings.node.id, requests)
         except StoreError as error:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from routing.texts import BadValue, check_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from routing.records import Sound, Standard
     from routing.settings_model import Speech
 
@@ -33,6 +35,11 @@ def check_speech(text: str, what: str = "the text") -> str:
 def fold(text: str) -> str:
     """Put the text of a body, which may have lines, on one line."""
     return " ".join(text.split())
+
+
+def requests_for(sounds: Iterable[Sound]) -> list[dict[str, str]]:
+    """Write down the texts that are to be spoken, as the store brings them to a sidecar."""
+    return [{"text": sound.text, "language": sound.language, "voice": sound.voice} for sound in sounds]
 
 
 def file_of(settings: Speech, sound: Sound | Standard) -> Path:
