@@ -144,7 +144,7 @@ def watch_calls(config: str | None, as_json: bool, every: float) -> None:
         try:
             while True:
                 away = _look(watcher, away=away, as_json=as_json)
-                time.sleep(every)
+                time.sleep(every)  # Redis tells of no change by itself
         except KeyboardInterrupt:
             return
 

@@ -132,7 +132,7 @@ class Stage:
         deadline = time.monotonic() + 3.0
         with closing(Pool(self.stack.settings.rtpengine.nodes)) as pool:
             while (left := self._holders(pool, call_id)) and time.monotonic() < deadline:
-                time.sleep(0.02)
+                time.sleep(0.02)  # neither Redis nor rtpengine tells when it has let go
         return left
 
     def _holders(self, pool: Pool, call_id: str) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def follow_transfer(store: Store, call_id: str, transfer_id: str, report: Callab
             until = time.monotonic() + _longest(under_way)
             state = call.state
             report(call)
-        time.sleep(EVERY)
+        time.sleep(EVERY)  # a record tells nobody that it has changed
     raise OutcomeMissing(
         f"transfer {transfer_id} has no outcome: see `handoff calls show {call_id}` and the node's log"
     )

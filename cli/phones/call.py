@@ -108,7 +108,7 @@ class PhoneCall:
             if time.monotonic() > deadline:
                 said = ", ".join(f"{sound.name} {sound.seconds:.2f} s" for sound in heard) or "nothing"
                 raise PhoneError(f"{self.phone.name}: did not hear {name} within {timeout:g} s, but {said}")
-            time.sleep(WINDOW)
+            time.sleep(WINDOW)  # the recorder tells nothing, and no sound is shorter
 
     # -- what is done
 
@@ -215,7 +215,7 @@ class PhoneCall:
             finished = int.from_bytes(data[_WAV_HEADER - 4 : _WAV_HEADER], "little") == len(data) - _WAV_HEADER > 0
             if finished or len(data) >= wanted or time.monotonic() > deadline:
                 break
-            time.sleep(WINDOW)
+            time.sleep(WINDOW)  # the recorder does not tell when it has written
         samples = array.array("h")
         samples.frombytes(data[_WAV_HEADER : len(data) & ~1])
         return samples

@@ -188,7 +188,7 @@ def wait_until_up(kamailio: Kamailio, process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.CalledProcessError):
             kamailio.ask("core.version")
             return
-        time.sleep(0.02)
+        time.sleep(0.02)  # Kamailio tells nobody when it is ready
     stop("Kamailio did not come up; its log:\n" + (kamailio.folder / "log").read_text())
 
 

@@ -137,7 +137,7 @@ class _Callee(Sipp):
         while (went := self._went()) < self._wanted:
             if time.monotonic() > deadline:
                 raise SippError(f"{self._wanted - went} of {self._wanted} calls failed at the callee\n{self._report()}")
-            time.sleep(0.1)
+            time.sleep(0.1)  # SIPp writes its counts once a second
 
     def _went(self) -> int:
         path = Path(self._file("stat.csv"))

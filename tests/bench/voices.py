@@ -64,14 +64,14 @@ def _hand_over(talk: Talk) -> float:
     invite = talk.refer_accepted()
     talk.target.reply(invite, 180)
     talk.notified(180)
-    time.sleep(AROUND + random.uniform(0, 0.02))
+    time.sleep(AROUND + random.uniform(0, 0.02))  # what is measured is RTP around the answer, at any phase of it
     talk.target.reply(invite, 200, sdp=talk.target_voice.sdp())
     talk.target_voice.talk_to(invite.body)
     talk.target.expect("ACK")
     talk.notified(200, final=True)
     talk.agent.expect(200, to=talk.agent.request("BYE", talk.agent_dialog))
     talk.hear_target()
-    time.sleep(AROUND)
+    time.sleep(AROUND)  # RTP after the bridge
     bye = talk.caller.request("BYE", talk.caller_dialog)
     talk.target.reply(talk.target.expect("BYE"), 200)
     talk.caller.expect(200, to=bye)

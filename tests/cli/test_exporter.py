@@ -163,7 +163,7 @@ def test_while_redis_is_away_it_says_so_in_time_and_serves_the_rest(
         until = time.monotonic() + 10
         while sample(text, "handoff_redis_up") != 1.0:
             assert time.monotonic() < until
-            time.sleep(0.1)
+            time.sleep(0.1)  # metrics are asked for, and tell nothing by themselves
             text = scrape(exporter.port)
     assert sample(text, "handoff_calls_active", state="talking") == 0.0
 

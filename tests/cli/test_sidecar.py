@@ -76,7 +76,7 @@ class Sidecar:
         while not path.exists():
             assert time.monotonic() < until, f"{path} is not made; said: {self.lines.all}"
             assert self.process.poll() is None, self.lines.all
-            time.sleep(0.01)
+            time.sleep(0.01)  # a file that appears is no event
 
 
 def test_it_makes_the_standard_sounds_and_speaks_what_is_asked_for(operator: Operator) -> None:
@@ -142,7 +142,7 @@ def test_a_key_that_rtpengine_tells_of_reaches_the_node_of_the_call(operator: Op
         until = time.monotonic() + PATIENCE
         while not (commands := store.take_commands("node1")):
             assert time.monotonic() < until
-            time.sleep(0.01)
+            time.sleep(0.01)  # the store is asked for commands, as a node asks
     assert commands == [{"kind": "key", "call": "00000000000000aa", "tag": "leg1", "key": "5"}]
 
 

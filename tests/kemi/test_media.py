@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from kemi.media import CallMedia
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
 from routing.records import Call, Party, Srtp, State
 from rtpengine import (
@@ -19,17 +20,8 @@ from rtpengine import (
 )
 from tests.kemi.calls import CALL_ID, anchored, leg, sdp, transfer
 
-
-@pytest.fixture
-def pool() -> FakeRtpengine:
-    """Give an rtpengine in memory."""
-    return FakeRtpengine()
-
-
-@pytest.fixture
-def media(pool: FakeRtpengine) -> CallMedia:
-    """Give the media of its calls."""
-    return CallMedia(pool, silence=60.0)
+if TYPE_CHECKING:
+    from kemi.media import CallMedia
 
 
 def ringing(pool: FakeRtpengine, media: CallMedia, target_sdp: str) -> Call:

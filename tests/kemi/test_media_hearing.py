@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kemi.media import CallMedia
 from routing.events import MediaBridged, MediaFailed
 from routing.outcomes import Mode
 from routing.records import Accept, Call, Hold, Party, Sound
@@ -21,21 +20,11 @@ from tests.rtpengine.contract import sound
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kemi.media import CallMedia
+
 ACCEPT = Accept(key="1", prompt=Sound(text="press one"), rounds=1, seconds=5)
 EVENTS = "a=rtpmap:101 telephone-event/8000"
 G722 = "a=rtpmap:9 G722/8000"
-
-
-@pytest.fixture
-def pool() -> FakeRtpengine:
-    """Give an rtpengine in memory."""
-    return FakeRtpengine()
-
-
-@pytest.fixture
-def media(pool: FakeRtpengine) -> CallMedia:
-    """Give the media of its calls."""
-    return CallMedia(pool, silence=60.0)
 
 
 @pytest.fixture

@@ -129,6 +129,6 @@ def until_it_works(operation: Callable[[], object]) -> None:
             operation()
         except StoreUnavailable:
             assert time.monotonic() < give_up
-            time.sleep(0.01)
+            time.sleep(0.01)  # a Redis that comes back tells nobody
         else:
             return

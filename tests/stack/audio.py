@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import wave
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.phones import State
+from tests.stack.system import System
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,10 +39,7 @@ def read_recording(call: PhoneCall) -> Wave:
     """Read what a phone heard in a call, once that is over and the phone has written the length into the file."""
     call.wait(State.DISCONNECTED)
     path = call.phone.phones.folder / f"{call.phone.name}.{call.number}.wav"
-    deadline = time.monotonic() + 2.0
-    while int.from_bytes(path.read_bytes()[40:44], "little") == 0:
-        assert time.monotonic() < deadline, f"{path} was not finished"
-        time.sleep(0.01)
+    System.wait_until(lambda: int.from_bytes(path.read_bytes()[40:44], "little") > 0)
     return read(path)
 
 

@@ -128,7 +128,7 @@ class Sipp:
                 return  # as quick as that
             if self._process.returncode is not None or time.monotonic() > deadline:
                 raise SippError(f"SIPp does not start\n{self._report()}")
-            time.sleep(0.005)
+            time.sleep(0.005)  # it tells nobody when its port is open
 
     def _end(self) -> None:
         if self._process is not None and self._process.poll() is None:

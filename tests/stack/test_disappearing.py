@@ -160,7 +160,7 @@ def test_an_agent_that_has_just_refreshed_leaves_time(system: System, agent: Ua)
     """The first refresh of ours is due half an interval after its last one."""
     slow = {"Session-Expires": "4;refresher=uas"}
     with Talk(system, agent, invited=WITH_UPDATE, answered=slow) as talk:
-        time.sleep(1.0)
+        time.sleep(1.0)  # half of the time after which ours would come
         update = talk.agent.request("UPDATE", talk.agent_dialog, headers={"Session-Expires": "4;refresher=uac"})
         talk.caller.reply(talk.caller.expect("UPDATE"), 200, headers=slow)
         refreshed = talk.agent.expect(200, to=update).at
