@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cli.daemons import CONFIG, SCRIPT, find_program
 from cli.folders import find_sounds_problem
 from cli.ports import find_port_problem, split_listen
+from cli.tls_files import ca_fault
 from routing.problems import Problem
 from routing.store import StoreUnavailable, open_store
 from rtpengine import Pool
@@ -113,18 +114,15 @@ def _ports(settings: Settings) -> Iterator[Problem]:
 def _certificates(settings: Settings) -> Iterator[Problem]:
     """Read the files as Kamailio will: it would not start, and only its log would tell why."""
     tls = settings.tls
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if tls.certificate and tls.key:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
         except OSError as error:
             mend = "give a certificate and its own key, as PEM and not encrypted, which this user may read"
             yield Problem("tls.certificate", f"it cannot be used with tls.key ({error})", mend)
-    if tls.ca_file:
-        try:
-            context.load_verify_locations(tls.ca_file)
-        except OSError as error:
-            yield Problem("tls.ca_file", f"it cannot be used ({error})", "give a file of certificates as PEM")
+    if tls.ca_file and (why := ca_fault(tls.ca_file)):
+        yield Problem("tls.ca_file", f"it cannot be used ({why})", "give a file of certificates as PEM")
 
 
 def _redis(url: str) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from cli.target_options import CLEARABLE, OF_ENDPOINTS, TargetCommand, cleared, 
 from cli.target_rests import read_resting, resting_data, resting_fields
 from cli.target_sounds import have_spoken, take_files
 from cli.target_views import target_data, target_fields, target_table
+from cli.tls_files import ca_fault
 from routing.problems import InvalidInputError, Problem
 from routing.store import StoreUnavailable
 from routing.targets import Target, TargetError
@@ -205,6 +206,8 @@ def _keep(store: Store, settings: Settings, target: Target, before: Target | Non
     target = sealed(settings, take_files(settings, target, before))
     _put(store, target)
     have_spoken(store, settings, [target])
+    if target.ca_file and (why := ca_fault(target.ca_file)):
+        click.echo(f"Warning: {target.ca_file} cannot be used here ({why}); each node needs it, as PEM", err=True)
     return target
 
 

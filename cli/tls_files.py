@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,15 @@ def with_tls(data: dict[str, Any], settings: Settings, folder: Path) -> dict[str
     verify = "yes" if settings.tls.verify else "no"
     (folder / TLS_CONFIG).write_text(_TEMPLATE.format(**files, verify=verify))
     return data
+
+
+def ca_fault(ca_file: Path | str) -> str:
+    """Tell why nobody can be trusted by this file; empty where it is good."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def make_certificate(folder: Path) -> None:

@@ -15,12 +15,16 @@ from cli.effective import PATIENCE, connect
 from cli.output import Failed, seconds
 from cli.target_rests import check_resting, read_resting
 from cli.targets import read_all
+from cli.tls_files import ca_fault
 from routing.store import StoreUnavailable
 from routing.store.server import Server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from routing.settings import Settings
     from routing.store import Store
+    from routing.targets import Target
 
 PINGS = 5
 FRESH = 6.0
@@ -156,4 +160,15 @@ def _check_targets(settings: Settings, store: Store) -> list[Finding]:
     else:
         found = ok("targets", f"{len(targets)} can be used")
     resting = check_resting(targets, read_resting(store), settings)
-    return [found, *resting, *check_secrets(settings, targets)]
+    return [found, *resting, *_check_ca_files(targets), *check_secrets(settings, targets)]
+
+
+def _check_ca_files(targets: Iterable[Target]) -> list[Finding]:
+    """Find the CA files that are not there, or no certificates: each call to such a target fails."""
+    files = [(target.name, target.ca_file) for target in targets if target.ca_file]
+    mend = "put a file of certificates as PEM there on each node"
+    return [
+        warning("certificates", f"target {name}: {file} cannot be used ({why})", mend)
+        for name, file in files
+        if (why := ca_fault(file))
+    ]

@@ -12,9 +12,12 @@ from cli.ports import free_port
 from routing.store import Store, open_store
 from tests.cli.findings import only, settings, statuses
 from tests.routing.store_help import RedisServer
+from tests.stack.tls_peer import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.cli.operator import Operator
 
 
 def server_store(server: RedisServer) -> Store:
@@ -88,3 +91,18 @@ def test_a_target_that_cannot_be_read_is_failed(redis: RedisServer) -> None:
         store.put_target("broken", b"{}")
     targets = only(check_stored(given), "targets")
     assert (targets.status, targets.mend) == ("failed", "handoff targets remove broken, and add it")
+
+
+def test_a_ca_file_of_a_target_that_cannot_be_used_is_told_when_it_is_given_and_later(operator: Operator) -> None:
+    """A node may have it all the same, so it is a warning."""
+    (operator.folder / "junk.pem").write_text("junk")
+    said = operator.types("targets", "add", "support", "sips:a@b.test", "--ca-file", "junk.pem")
+    assert (said.exit_code, said.stdout) == (0, "target support added\n")
+    assert f"Warning: {operator.folder}/junk.pem cannot be used here" in said.stderr
+    given = settings(redis={"url": operator.url})
+    found = only(check_stored(given), "certificates")
+    assert (found.status, found.mend) == ("warning", "put a file of certificates as PEM there on each node")
+    assert f"target support: {operator.folder}/junk.pem" in found.what
+    Authority(operator.folder)
+    assert operator.types("targets", "set", "support", "--ca-file", "ca.pem").stderr == ""
+    assert "certificates" not in statuses(check_stored(given))
