@@ -150,13 +150,15 @@ class CallMedia(Hearing):
         Two without a codec in common are mute meanwhile: between offer and answer rtpengine passes on what one of them
         sends as it is, in a codec that the other one has not agreed to.
         """
-        alike = agree(spoken_sdp(call), call.media.target_sdp)
+        types = spoken_types(call)
+        offer = narrow(call.media.caller_sdp, types)
+        alike = agree(offer, call.media.target_sdp)
         mute = () if alike else (peer,) if call.held else ("caller", peer)
         try:
             for party in mute:
                 self._request(call, BlockMedia(call.id, party))
-            view = self._join(call, peer, call.media.target_sdp)
-            if endpoint(view) != endpoint(narrow(call.media.caller_view, spoken_types(call))):
+            view = self._join(call, peer, call.media.target_sdp, offer, alike=alike)
+            if endpoint(view) != endpoint(narrow(call.media.caller_view, types)):
                 # It was started anew, and has made another call of our offer: the next check is to find neither.
                 self.release(call.media_node, call.id)
                 return MediaFailed(500, "rtpengine no longer has the caller's media")
@@ -181,10 +183,8 @@ class CallMedia(Hearing):
             with contextlib.suppress(RtpengineError):  # it shows at the next check
                 self._request(call, UnblockMedia(call.id, "caller"))
 
-    def _join(self, call: Call, peer: str, sdp: str) -> str:
+    def _join(self, call: Call, peer: str, sdp: str, offer: str, *, alike: bool) -> str:
         to_agent = peer == "agent"
-        offer = narrow(call.media.caller_sdp, payload_types(call.media.caller_view)) if to_agent else spoken_sdp(call)
-        alike = agree(offer, sdp)
         keys = EVENTS in codec_names(sdp) and EVENTS not in codec_names(offer)
         codecs = Codecs() if to_agent or (alike and not keys) else offered(offer, codecs_of(call), keys=keys)
         security = None if to_agent else Security.between(offer, sdp)
@@ -194,8 +194,11 @@ class CallMedia(Hearing):
     def restore(self, call: Call, peer: Party | None = None) -> None:
         """Join the caller and whom it talks with again as they last agreed; a failure shows at the next check."""
         peer = peer or _peer(call, Party.CALLER)
+        name, sdp = tag(call, peer), call.media.of(peer)
+        types = payload_types(call.media.caller_view) if peer is Party.AGENT else spoken_types(call)
+        offer = narrow(call.media.caller_sdp, types)
         try:
-            self._join(call, tag(call, peer), call.media.of(peer))
+            self._join(call, name, sdp, offer, alike=agree(offer, sdp))
         except RtpengineError:
             return
 
