@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from routing.problems import Problem
+
+PATH = click.Path(path_type=Path, readable=False)
+"""A file or folder; whether it can be read says whoever reads it, with the mend, or has other rights than we have."""
 
 
 class Exit(IntEnum):

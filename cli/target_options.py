@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import Exit, Failed, OperatorCommand
+from cli.output import PATH, Exit, Failed, OperatorCommand
 from routing.targets import SOUNDS, Target
 from routing.texts import shown
 
@@ -23,8 +22,6 @@ CALL, LOGIN, PERSON, CALLER, KEY = (
     "What the caller hears",
     "Taking the call by key",
 )
-
-_PATH = click.Path(path_type=Path)
 
 
 class GroupedOption(click.Option):
@@ -58,7 +55,7 @@ def _option(group: str, name: str, help_text: str, metavar: str | None = None, *
 
 def _file(group: str, name: str) -> Decorator:
     text = f"Sound file in the place of --{name}; it is converted and copied."
-    return _option(group, f"--{name}-file", text, "FILE", type=_PATH)
+    return _option(group, f"--{name}-file", text, "FILE", type=PATH)
 
 
 _OPTIONS = (
@@ -72,7 +69,7 @@ _OPTIONS = (
     _option(CALL, "--codec", "PCMU, PCMA, G722 or opus; best first.", "NAME", field="codecs", multiple=True),
     _option(CALL, "--srtp", "Encrypted media: off, optional, required; default: required at sips:.", "WHEN"),
     _option(CALL, "--header", "X-... or User-to-User header to add.", "'X-A: b'", field="headers", multiple=True),
-    _option(CALL, "--ca-file", "Who certifies its hosts, for TLS: certificates as PEM.", "FILE", type=_PATH),
+    _option(CALL, "--ca-file", "Who certifies its hosts, for TLS: certificates as PEM.", "FILE", type=PATH),
     _option(CALL, "--hours", "When it may be called: 'mon-fri 09:00-12:00, 13:00-17:30'.", "TEXT", multiple=True),
     _option(CALL, "--holiday", "Day without hours: 2026-12-25, or 12-25.", "DATE", field="holidays", multiple=True),
     _option(CALL, "--time-zone", "Time zone of the hours, such as Europe/Berlin.", "NAME"),
@@ -82,7 +79,7 @@ _OPTIONS = (
     _option(LOGIN, "--user", "Name to log in with; default: that of the URI.", "NAME"),
     _option(LOGIN, "--secret-prompt", "Ask for the secret, or read a line from a pipe.", is_flag=True),
     _option(LOGIN, "--secret-env", "Environment variable of `handoff up` that has the secret.", "NAME"),
-    _option(LOGIN, "--secret-file", "File that has the secret.", "FILE", type=_PATH),
+    _option(LOGIN, "--secret-file", "File that has the secret.", "FILE", type=PATH),
     _option(LOGIN, "--secret", "", "VALUE", hidden=True, is_flag=False, flag_value=""),
     _option(LOGIN, "--for", "Endpoint that these are for; default: all.", "URI", field="only"),
     _option(PERSON, "--mode", "blind: the caller at once; message, or summary: that first.", "MODE"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.effective import connect, effective_settings
 from cli.fallbacks import check_fallbacks, used_by
-from cli.output import Commands, Exit, Failed, counted, print_fields, print_json, print_table
+from cli.output import PATH, Commands, Exit, Failed, counted, print_fields, print_json, print_table
 from cli.target_files import read_targets
 from cli.target_hours import opening_data, opening_fields, with_opening
 from cli.target_logins import endpoints, sealed, take_login, without
@@ -25,6 +24,7 @@ from routing.texts import check_name, nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from routing.hunting import Failing
     from routing.settings import Settings
@@ -127,7 +127,7 @@ def remove_target(config: str | None, as_json: bool, name: str) -> None:
 
 
 @targets.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--replace", is_flag=True, help="Replace targets of the same name; all others stay.")
 def import_targets(config: str | None, as_json: bool, file: Path, replace: bool) -> None:
     """Add all targets of FILE, or none when one of them cannot be used.

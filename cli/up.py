@@ -17,7 +17,7 @@ import click
 
 from cli.effective import BEGIN
 from cli.folders import state_dir as usual_state_dir
-from cli.output import Exit, counted, time_of_day
+from cli.output import PATH, Exit, counted, time_of_day
 from cli.paths import run_dir as usual_run_dir
 from cli.preflight import UnfitError
 from cli.probes import count_calls
@@ -98,16 +98,16 @@ class Console:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help=f"Default: {DEFAULT_PATH} here.")
+@click.option("--config", type=PATH, metavar="FILE", help=f"Default: {DEFAULT_PATH} here.")
 @click.option(
     "--run-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="For sockets and what ends with the run; default: HANDOFF_RUN_DIR, $XDG_RUNTIME_DIR/handoff or /run/handoff.",
 )
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="For sounds and its own Redis's data; default: HANDOFF_STATE_DIR, ~/.local/state/handoff or /var/lib/handoff.",
 )

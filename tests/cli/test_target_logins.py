@@ -17,6 +17,7 @@ from cli.diagnosis.stored import check_stored
 from routing.secrets import Kind
 from routing.targets import Target
 from tests.cli.findings import settings
+from tests.stack.system import System
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -268,6 +269,8 @@ class TestHiding:
             assert process.stdin is not None
             process.stdin.write(VALUE.encode())  # the end of the line is what it waits for
             process.stdin.flush()
+            # Of a process that has only just begun there is no command line yet.
+            System.wait_until(Path(f"/proc/{process.pid}/cmdline").read_bytes)
             listed = [Path(f"/proc/{process.pid}/{name}").read_bytes() for name in ("cmdline", "environ", "comm")]
             out, _ = process.communicate(b"\n", timeout=60)
         assert (process.returncode, out) == (0, b"target support added\n")
@@ -298,3 +301,10 @@ class TestHiding:
         secret = stored(operator).endpoints[0].secret
         assert secret is not None
         assert secret.kind is Kind.SEALED
+
+
+def test_a_file_that_only_the_workers_may_read_is_taken(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    (operator.folder / "pbx.secret").touch()
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    operator.reads("targets", "add", "support", URI, "--secret-file", "pbx.secret")
+    assert shown(operator) == [{"uri": URI, "secret": f"file:{operator.folder}/pbx.secret"}]

@@ -233,7 +233,7 @@ class System:
         return next(int(line.split(":")[1]) for line in out.splitlines() if line.strip().startswith(f"{name}:"))
 
     @staticmethod
-    def wait_until(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
+    def wait_until(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
         """Ask until the answer is yes: for what the daemons do a moment after their last message."""
         deadline = time.monotonic() + timeout
         while not condition():
