@@ -196,7 +196,7 @@ class Outgoing:
         """Ask an endpoint whether it is there (RFC 3261 section 11); its reply comes to `Hunting`."""
         token = secrets.token_hex(8)
         fields = [
-            f"From: <sip:{self.address}>;tag={token}",
+            f"From: <sip:{self._places.address}>;tag={token}",
             f"To: <{uri}>",
             f"Call-ID: probe-{token}",
             "CSeq: 1 OPTIONS",
