@@ -49,7 +49,7 @@ def add_extension(talk: PhoneTalk, pbx: Pbx, number: str, password: str = PASSWO
 
 
 def test_an_extension_with_a_pjsip_phone_takes_the_call(talk: PhoneTalk, pbx: Pbx) -> None:
-    name, tone, line = f"1002-{pbx.algorithm}", TONES[pbx.algorithm], Line(registrar=f"sip:{pbx.host}")
+    name, tone, line = f"1002-{pbx.algorithm.lower()}", TONES[pbx.algorithm], Line(registrar=f"sip:{pbx.host}")
     phone = talk.phones.add(name, tone=tone, line=line, answer_after=0.2)
     pbx.wait_for(name)
     add_extension(talk, pbx, name)
