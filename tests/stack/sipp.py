@@ -150,11 +150,13 @@ class Sipp:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Ask the kernel for a free UDP port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind((address, 0))
-        port: int = free.getsockname()[1]
-        return port
+    """Ask the kernel for a port that is free for UDP and TCP: a Kamailio listens on both."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp, suppress(OSError):
+            udp.bind((address, 0))
+            port: int = udp.getsockname()[1]
+            tcp.bind((address, port))
+            return port
 
 
 def _media_port(address: str) -> int:
