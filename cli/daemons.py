@@ -96,12 +96,13 @@ def kamailio(settings: Settings, run_dir: Path) -> Program:
     command += ["-m", str(SHARED_MEGABYTES), "-M", str(PRIVATE_MEGABYTES), "-n", str(settings.node.workers)]
     for listen in settings.sip.listen:
         command += ["-l", f"{listen}/{advertised(settings.sip, listen)}" if settings.sip.advertise else listen]
-    definitions = {
+    definitions: dict[str, object] = {
         "DISPATCHER_LIST": f'"{run_dir / DISPATCHER_LIST}"',
         "TLS_CONFIG": f'"{run_dir / TLS_CONFIG}"',
         "KEMI_SCRIPT": f'"{SCRIPT}"',
         "PING_INTERVAL": PING_INTERVAL,
         "LOG_LEVEL": LOG_LEVELS[settings.log.level],
+        **user_definitions(settings),
     }
     for name, value in definitions.items():
         command += ["-A", f"{name}={value}"]
@@ -111,6 +112,17 @@ def kamailio(settings: Settings, run_dir: Path) -> Program:
         "PROMETHEUS_MULTIPROC_DIR": str(run_dir / METRICS),
     }
     return _program("kamailio", command, environ, KamailioLog(debug=settings.log.level == "debug").pick)
+
+
+def user_definitions(settings: Settings) -> dict[str, object]:
+    """Give what Kamailio's configuration is told of registrations."""
+    users = settings.users
+    return {
+        "MAX_CONTACTS": users.max_contacts,
+        "MAX_EXPIRES": users.max_expires,
+        "PING_USERS": users.ping_every,
+        "REPLY_CALLBACK": '"ksr_reply_route"' if users.domains else '"none"',
+    }
 
 
 def exporter(run_dir: Path) -> Program:

@@ -28,7 +28,9 @@ from kemi.names import Callback
 from kemi.outgoing import ALLOW, Outgoing
 from kemi.performer import Performer
 from kemi.places import Places, by_transport
+from kemi.reaching import mend_response
 from kemi.referrals import Referrals
+from kemi.registrar import Registrar
 from kemi.speech import Speech
 from kemi.tick import Timer
 from kemi.transfers import Transfers
@@ -108,6 +110,7 @@ class Handoff:
         self._dialogs = Dialogs(self._context, self._answers)
         self._legs = Legs(self._context)
         self._referrals = Referrals(self._context)
+        self._registrar = Registrar(self._context)
         self._timer = Timer(self._context)
 
     def child_init(self, rank: int) -> int:
@@ -146,6 +149,8 @@ class Handoff:
         elif method == "OPTIONS":
             KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\nAccept: application/sdp\r\n")
             reply(200, "OK")
+        elif method == "REGISTER" and self._context.settings.users.domains:
+            self._registrar.register()
         elif method == "REFER":
             raise SipError(403, "A REFER belongs in a call")
         else:
@@ -239,6 +244,18 @@ class Handoff:
         """Log that an agent has stopped, or has begun, to answer OPTIONS."""
         del msg
         KSR.warn(f"agent={text('$ru')} {'is down' if event.endswith('down') else 'is up'}\n")
+
+    @_guarded
+    def ksr_reply_route(self, msg: object) -> None:
+        """See a response before all others; only asked for where there are users."""
+        del msg
+        mend_response(self._context.settings)
+
+    @_guarded
+    def ksr_contact_expired(self, msg: object, event: str) -> None:
+        """Note that a phone of a user is no longer registered."""
+        del msg, event
+        self._registrar.expired()
 
     def _observe(self, before: Call, event: Event, after: Call) -> None:
         """Log a transition once, note how endpoints fare, and keep a copy of a bridged call on this node."""

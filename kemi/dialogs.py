@@ -17,11 +17,11 @@ from kemi.message import (
     reply,
     set_sdp,
     text,
-    uri_of,
 )
 from kemi.names import Callback
 from kemi.outgoing import called_at
 from kemi.performer import LEFT
+from kemi.reaching import contact_of
 from kemi.refer import read_refer
 from kemi.referrals import read_report
 from kemi.sender import Sender
@@ -67,7 +67,7 @@ class Dialogs:
             self._pass_on(None, method)
             return
         cseq = int(text("$cs"))
-        find = read_refer(self._context, sender, cseq) if method == "REFER" else _find(sender, method, cseq)
+        find = read_refer(self._context, sender, cseq) if method == "REFER" else self._find(sender, method, cseq)
 
         def checked(call: Call) -> ev.Event | None:
             if method != "BYE" or call.dialog(sender.within(call)) is not None:  # it may have crossed ours
@@ -85,6 +85,11 @@ class Dialogs:
         except (StoreError, BadRecordError) as error:
             KSR.warn(f"call={sender.call_id} {method}: {error.text}\n")
             self._without_store(sender, method, error)
+
+    def _find(self, sender: Sender, method: str, cseq: int) -> Finding:
+        remote = header("From") if sender.party is Party.TARGET else None
+        contact = contact_of(self._context.settings, remote) if method in OFFERS else None
+        return _find(sender, method, cseq, contact or None)
 
     def _apply(self, sender: Sender, method: str, find: Finding) -> None:
         performer = self._context.performer
@@ -205,7 +210,7 @@ class Dialogs:
                 return
 
 
-def _find(sender: Sender, method: str, cseq: int) -> Finding:
+def _find(sender: Sender, method: str, cseq: int, contact: str | None = None) -> Finding:
     def find(call: Call) -> ev.Event:
         party = sender.within(call)
         if method == "BYE":
@@ -215,8 +220,7 @@ def _find(sender: Sender, method: str, cseq: int) -> Finding:
         if event := _for_us(call, party, method):
             return event
         offer = method == "INVITE" or (method in OFFERS and bool(body()))
-        contact = uri_of(header("Contact")) if method in OFFERS else None
-        return ev.RequestReceived(party, method, cseq, contact or None, offer)
+        return ev.RequestReceived(party, method, cseq, contact, offer)
 
     return find
 

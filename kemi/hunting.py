@@ -44,7 +44,7 @@ class Hunting:
         if leg.max_calls is None:
             return None
         try:
-            if self._store.occupy(leg.uri, leg.call_id, leg.max_calls):
+            if self._store.occupy(leg.endpoint, leg.call_id, leg.max_calls):
                 return None
         except StoreError as error:
             KSR.warn(f"leg={leg.call_id} is called uncounted: {error.text}\n")
@@ -55,7 +55,7 @@ class Hunting:
         """Note what a step shows of endpoints: failures, replies, and calls that are over."""
         try:
             for leg, answered in left(before, after):
-                self._store.vacate(leg.uri, [leg.call_id], time.time() if answered else None)
+                self._store.vacate(leg.endpoint, [leg.call_id], time.time() if answered else None)
             sign = sign_of(before, event)
             if sign is None or not self._settings.rest:
                 return

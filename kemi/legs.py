@@ -120,7 +120,8 @@ class Legs:
         except BadValue as error:
             KSR.info(f"call={sip_call_id()} is redirected, but not to a place that can be called: {error.what}\n")
             return ""
-        if host == text("$rd") or self._context.settings.may_dial(host):
+        settings = self._context.settings
+        if host == text("$rd") or (settings.may_dial(host) and not settings.users.has(host)):
             return contact
         KSR.info(f"call={sip_call_id()} is redirected to {host}, which policy.dial_uris does not list\n")
         return ""

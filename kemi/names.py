@@ -9,6 +9,7 @@ class Callback(StrEnum):
     """Every method of `kemi.app.Handoff` that Kamailio is told to call."""
 
     REQUEST = "ksr_request_route"
+    REPLY = "ksr_reply_route"
     LOCAL_REQUEST = "ksr_tm_event"
     TICK = "ksr_tick"
     AGENT_EVENT = "ksr_agent_event"
@@ -23,3 +24,4 @@ class Callback(StrEnum):
     REFRESH_REPLY = "ksr_refresh_reply"
     REFRESH_FAILURE = "ksr_refresh_failure"
     PROBE_REPLY = "ksr_probe_reply"
+    CONTACT_EXPIRED = "ksr_contact_expired"

@@ -155,7 +155,7 @@ class Outgoing:
         extra, body = _with_summary(transfer, sdp)
         fields = [
             f"From: {leg.sender};tag={leg.tag}",
-            f"To: <{leg.uri}>",
+            f"To: <{leg.registered.user if leg.registered else leg.uri}>",
             f"Call-ID: {leg.call_id}",
             f"CSeq: {leg.cseq} INVITE",
             f"Contact: {self.contact(call.id, leg.number, leg.uri)}",
@@ -172,7 +172,7 @@ class Outgoing:
         self._hooks = _LEG_HOOKS
         self._ring_timeout = leg.ring_until - leg.started_at
         try:
-            return self._send("INVITE", leg.uri, "", fields, body, grows=True)
+            return self._send("INVITE", leg.uri, leg.registered.hop if leg.registered else "", fields, body, grows=True)
         finally:
             self._hooks, self._secure_contact = None, ""
 

@@ -107,6 +107,8 @@ class Performer:
         self, action: do.InviteLeg | do.InviteAgain, call: Call, authorization: tuple[tuple[str, str], ...] = ()
     ) -> Event | None:
         leg, transfer = action.leg, action.transfer
+        if leg.refusal:
+            return LegFailed(leg.number, leg.refusal.status, leg.refusal.reason, called=False)
         if not authorization and (full := self._hunting.admit(leg)):
             return full
         try:

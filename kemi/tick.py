@@ -15,6 +15,7 @@ import KSR
 
 from kemi.hunting import Rests
 from kemi.message import SipError, done
+from kemi.registrar import end_registrations
 from routing import actions as do
 from routing import events as ev
 from routing.records import BadRecordError, Call, State
@@ -139,6 +140,9 @@ class Timer:
                 return {}
             if kind == "transfer":
                 return self._transfer(call_id, command)
+            if kind == "unregister":
+                end_registrations(str(command.get("user")))
+                return {}
             if kind == "summary":
                 given = ev.SummaryGiven(_summary(command.get("text")), request=False)
                 self._context.engine.handle(call_id, lambda _: given)

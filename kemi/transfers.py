@@ -11,6 +11,7 @@ import KSR
 
 from kemi.hunting import resting
 from kemi.message import SipError, plain
+from kemi.reaching import phones_of
 from routing.diversion import Why
 from routing.hunting import longest_idle, without_resting
 from routing.identity import caller_sender, diversion
@@ -24,7 +25,7 @@ from routing.uris import on_trunk
 from routing.values import BadValue, ReferTo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from routing.records import Attempt
     from routing.settings import Settings
@@ -147,12 +148,16 @@ class Transfers:
             endpoints, attempts = without_resting(endpoints, resting((place.uri for place in endpoints), now), now)
             if target.strategy is Strategy.LONGEST_IDLE:
                 endpoints = longest_idle(endpoints, self._store.usage([place.uri for place in endpoints]))
+        method = self._method(call, target, endpoints)
+        places = endpoints
+        if method is Method.INVITE:
+            places = tuple(phone for place in places for phone in phones_of(self._settings, self._store, place, now))
         senders = {"caller": caller_sender(call), "agent": tidy(call.caller.local)}
         return {
-            "endpoints": endpoints,
+            "endpoints": places,
             "attempts": attempts,
             "at_once": len(endpoints) if target.strategy is Strategy.ALL_AT_ONCE else 1,
-            "method": self._method(call, target),
+            "method": method,
             "refer_timeout": self._settings.transfer.refer_timeout,
             "hunt_timeout": target.hunt_timeout,
             "sender": senders.get(target.caller_id, f"<{target.caller_id}>"),
@@ -162,17 +167,18 @@ class Transfers:
             "ca_file": str(target.ca_file or ""),
         }
 
-    def _method(self, call: Call, target: Target) -> Method:
+    def _method(self, call: Call, target: Target, places: Iterable[Destination]) -> Method:
         """Say whether the caller's side is asked to call the target: with `auto` where it may well do it.
 
-        A person that is to be briefed must be called by us.
+        A person that is to be briefed must be called by us, and so must one whose phone has registered with us.
         """
         briefed = target.mode is not Mode.BLIND or target.accept is not None
         if target.method is not Method.AUTO:
             if target.method is Method.REFER and briefed:
                 raise SipError(400, f"The method refer of {target.name} cannot brief anybody")
             return target.method
-        if briefed or not call.takes_refer:
+        ours = any(self._settings.users.has(host_of(place.uri)) for place in places)
+        if briefed or ours or not call.takes_refer:
             return Method.INVITE
         learned = Learned.read(self._store.trunk(call.trunk))
         return Method.AUTO if learned is None or learned.advises(time.time()) else Method.INVITE

@@ -88,6 +88,17 @@ def parse_challenges(value: str) -> list[Challenge]:
     return [_challenge(fields) for scheme, fields in _schemes(text) if scheme == "digest"]
 
 
+def read_parameters(value: str) -> dict[str, str] | None:
+    """Read the parameters of an Authorization field, by name in lower case; None for another scheme than Digest.
+
+    Raises BadValue for what is not written as RFC 7235 section 2.1 says.
+    """
+    if len(value) > LONGEST:
+        raise BadValue("the credentials are too long", mend=f"{LONGEST} letters are enough")
+    text = check_text(_FOLD.sub(" ", value), "the credentials")
+    return next((fields for scheme, fields in _schemes(text) if scheme == "digest"), None)
+
+
 def strongest(challenges: Sequence[Challenge]) -> Challenge:
     """Choose the challenge with the strongest algorithm, the first of equal ones; raises BadValue if none is for us."""
     usable, refused = [], BadValue("no challenge is for Digest", mend="let the far side ask for Digest")

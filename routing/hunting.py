@@ -91,7 +91,7 @@ def sign_of(call: Call, event: Event) -> Sign | None:
     leg = call.calling(event.leg)
     if isinstance(event, ev.LegAnswered) and leg is None:  # too late for this call, but it is there
         return Sign(split_name_addr(event.remote)[1])
-    if leg is None or leg.redirected:  # where others send us is no endpoint of a target
+    if leg is None or leg.redirected or leg.registered:  # where others send us is no endpoint; phones may come and go
         return None
     if isinstance(event, ev.LegFailed):
         if not event.called:

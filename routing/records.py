@@ -137,6 +137,22 @@ class Subscription(Record):
     """Where it lives on when the agent has left: a BYE ends the session, not the subscription (RFC 5057 section 4)."""
 
 
+class Registered(Record):
+    """How a phone is reached that has registered with us, where its own URI may lead nowhere."""
+
+    user: str
+    """The URI by which everybody knows it: sip:alice@handoff.local."""
+    hop: str
+    """Where requests are sent: its connection, or the far end of its way through a NAT."""
+
+
+class Refusal(Record):
+    """What an endpoint is known to answer without being asked."""
+
+    status: int
+    reason: str
+
+
 class Destination(Record):
     """One place where the target can be called, and how long it may ring."""
 
@@ -144,6 +160,11 @@ class Destination(Record):
     ring_timeout: float
     max_calls: int | None = None
     """How many calls it may have at a time; 0: any number, but they are counted; None: they are not."""
+    together: bool = False
+    """Whether it rings when the one before it does: both are phones of one user."""
+    registered: Registered | None = None
+    refusal: Refusal | None = None
+    """Why it need not be tried: the user is registered nowhere."""
 
 
 class Srtp(StrEnum):
@@ -193,6 +214,13 @@ class Leg(Record):
     """As its destination's."""
     redirected: bool = False
     """Whether another endpoint has sent us here (302): that is followed once."""
+    registered: Registered | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint of the target that this is: all phones of a user are one."""
+        return self.registered.user if self.registered else self.uri
 
 
 class Attempt(Record):

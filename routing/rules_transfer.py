@@ -24,6 +24,7 @@ from routing.rule import (
 
 if TYPE_CHECKING:
     from routing.actions import Action
+    from routing.records import Destination, Transfer
 
 AGENT_BYE_AFTER = 1.0
 """Seconds that the agent has for its own BYE after the final NOTIFY."""
@@ -100,9 +101,9 @@ def call_next(call: Call, now: float) -> Step:
         return _refer_next(call, now)
     until = hunt_until(call, now)
     actions: list[Action] = []
-    for destination in transfer.endpoints[transfer.tried : transfer.tried + transfer.at_once]:
+    for destination in _next_group(transfer):
         ends = min(until, now + destination.ring_timeout)
-        call, invited = invite(call, destination.uri, ends, now, max_calls=destination.max_calls)
+        call, invited = invite(call, destination.uri, ends, now, destination=destination)
         actions += invited
     call = update_transfer(call, invited_at=transfer.invited_at or now, tried=transfer.tried + len(actions))
     call = enter(call, State.CALLING)
@@ -122,6 +123,13 @@ def _refer_next(call: Call, now: float) -> Step:
     return call, [do.SendRefer(dialog, cseq, uri, transfer)]
 
 
+def _next_group(transfer: Transfer) -> tuple[Destination, ...]:
+    """Take as many endpoints as may ring at once; those that ring together count as one."""
+    left = transfer.endpoints[transfer.tried :]
+    firsts = [at for at, destination in enumerate(left) if at == 0 or not destination.together]
+    return left[: firsts[transfer.at_once]] if len(firsts) > transfer.at_once else left
+
+
 def hunt_until(call: Call, now: float) -> float:
     """Find until when somebody must have answered."""
     transfer = call.transfer
@@ -130,7 +138,7 @@ def hunt_until(call: Call, now: float) -> float:
 
 
 def invite(
-    call: Call, uri: str, until: float, now: float, *, redirected: bool = False, max_calls: int | None = None
+    call: Call, uri: str, until: float, now: float, *, destination: Destination | None = None, redirected: bool = False
 ) -> Step:
     """INVITE one endpoint, which may ring until then."""
     transfer = call.transfer
@@ -144,8 +152,10 @@ def invite(
         sender=transfer.sender,
         started_at=now,
         ring_until=until,
-        max_calls=max_calls,
+        max_calls=destination.max_calls if destination else None,
         redirected=redirected,
+        registered=destination.registered if destination else None,
+        refusal=destination.refusal if destination else None,
     )
     call = call.model_copy(update={"legs": (*call.legs, leg), "legs_made": number})
     return call, [do.InviteLeg(leg, transfer)]

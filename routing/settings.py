@@ -27,6 +27,7 @@ from routing.settings_model import (
     Tls,
     Transfer,
     Trunk,
+    Users,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ __all__ = [
     "Tls",
     "Transfer",
     "Trunk",
+    "Users",
     "load_settings",
     "make_settings",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from routing.problems import Problem, place
 from routing.settings_fields import check_host_port, check_listen, check_network, check_pattern
-from routing.settings_model import Metrics, Rtpengine, Sip, Tls
+from routing.settings_model import Metrics, Rtpengine, Sip, Tls, Users
 from routing.texts import BadValue, check_host, check_name, shown
 from routing.values import check_endpoint
 
@@ -27,8 +27,9 @@ UNIQUE: tuple[tuple[tuple[str, ...], Callable[[str], str], int], ...] = (
     (("pools", "*", "numbers", "*"), check_pattern, 0),
     (("pools", "*", "domains", "*"), check_host, 0),
     (("pools", "*", "agents", "*", "uri"), check_endpoint, 2),
+    (("users", "domains", "*"), check_host, 0),
 )
-SECTIONS = {"sip": Sip, "tls": Tls, "rtpengine": Rtpengine, "metrics": Metrics}
+SECTIONS = {"sip": Sip, "tls": Tls, "rtpengine": Rtpengine, "metrics": Metrics, "users": Users}
 WILDCARDS = {"0.0.0.0", "[::]"}  # noqa: S104 - compared with, not listened at
 
 
@@ -39,7 +40,7 @@ def find_conflicts(data: Mapping[str, Any]) -> list[Problem]:
         given = data.get(name, {})
         if isinstance(given, dict):
             full[name] = {**section().model_dump(), **given}
-    checks = _repeated, _unused_pools, _overlapping, _media_ports, _certificates, _half_logins
+    checks = _repeated, _unused_pools, _overlapping, _media_ports, _certificates, _half_logins, _expiry
     return [problem for check in checks for problem in check(full)]
 
 
@@ -127,6 +128,13 @@ def _certificates(data: Mapping[str, Any]) -> Iterator[Problem]:
         for where, listen in _valid(data, ("sip", "listen", "*"), check_listen):
             if listen.startswith("tls:"):
                 yield Problem(place(where), "TLS needs a certificate here", "give tls.certificate and tls.key")
+
+
+def _expiry(data: Mapping[str, Any]) -> Iterator[Problem]:
+    users = data["users"] if isinstance(data["users"], dict) else {}
+    least, most = users.get("min_expires"), users.get("max_expires")
+    if isinstance(least, int) and isinstance(most, int) and least > most:
+        yield Problem("users.min_expires", f"{least} is more than max_expires {most}", "make it less")
 
 
 def _split_listen(text: str) -> tuple[str, str, int]:

@@ -34,7 +34,7 @@ from routing.settings_fields import (
     TrunkUri,
     Voice,
 )
-from routing.settings_lookup import dial_checker, pool_finder, trunk_finder
+from routing.settings_lookup import dial_checker, normal_host, pool_finder, trunk_finder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +152,27 @@ class Pool(Section):
     )
     may_refer: bool = Field(default=True, description="Whether its agents may hand calls over by REFER.")
     ring_timeout: RingTimeout = Field(20.0, description="Seconds until the next agent is tried (1 to 300).")
+
+
+class Users(Section):
+    """Whose phones register here, so that they can be targets: sip:alice@handoff.local."""
+
+    domains: tuple[Domain, ...] = Field((), description="Domains whose users register here; default: none.")
+    max_contacts: int = Field(10, ge=1, le=50, description="How many phones of one user may be registered at once.")
+    min_expires: int = Field(60, ge=1, le=86400, description="Seconds that a registration must last at least.")
+    max_expires: int = Field(3600, ge=1, le=86400, description="Seconds after which it ends unless it is renewed.")
+    algorithms: tuple[Literal["SHA-256", "MD5"], ...] = Field(
+        ("SHA-256", "MD5"),
+        min_length=1,
+        description="Ways of digest that phones may log in with, best first; some old phones only bear MD5 alone.",
+    )
+    ping_every: int = Field(
+        25, ge=1, le=600, description="Seconds between two OPTIONS to each phone behind NAT, to keep its way open."
+    )
+
+    def has(self, host: str) -> bool:
+        """Say whether a host is one of the domains."""
+        return bool(self.domains) and normal_host(host) in self.domains
 
 
 class Policy(Section):
@@ -283,6 +304,7 @@ class Settings(Section):
         (LOOPBACK,), min_length=1, description="Who may send new calls; default: this machine only."
     )
     pools: tuple[Pool, ...] = Field(min_length=1, description="Who takes the calls.", examples=[A_POOL])
+    users: Users = Users()
     policy: Policy = Policy()
     transfer: Transfer = Transfer()
     hunting: Hunting = Hunting()
@@ -310,7 +332,7 @@ class Settings(Section):
         return next((trunk.uri for trunk in self.trunks if trunk.uri), None)
 
     def may_dial(self, host: str) -> bool:
-        """Say whether the policy lets agents have any URI at this host dialled."""
+        """Say whether the policy lets agents have any URI at this host dialled; our own users it always does."""
         return self._may_dial(host)
 
     @cached_property
@@ -327,4 +349,4 @@ class Settings(Section):
 
     @cached_property
     def _may_dial(self) -> Callable[[str], bool]:
-        return dial_checker(self.policy.dial_uris)
+        return dial_checker((*self.policy.dial_uris, *self.users.domains))

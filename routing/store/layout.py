@@ -36,6 +36,9 @@ DUE_LIMIT = 100
 
 TARGETS = "handoff:targets"
 TRUNKS = "handoff:trunks"
+USERS = "handoff:users"
+NONCE_KEY = "handoff:nonce-key"
+"""What all nodes make their nonces with."""
 LOG = "handoff:log"
 FAILING = "handoff:failing"
 ENDED = "handoff:ended"
@@ -50,6 +53,16 @@ def keys(call_id: str) -> tuple[str, str, str]:
     """Name the keys of a call's record, its lease, and its shard's deadlines."""
     shard = crc32(call_id.encode()) % SHARDS
     return CALLS[shard] + call_id, f"{_PREFIXES[shard]}lease:{call_id}", DEADLINES[shard]
+
+
+def contacts_key(user: str) -> str:
+    """Name the hash of a user's phones."""
+    return f"handoff:contacts:{user}"
+
+
+def contact_field(node: str, uri: str) -> str:
+    """Name a phone among those of its user: two nodes may know the same one."""
+    return f"{node} {uri}"
 
 
 def commands_key(node: str) -> str:

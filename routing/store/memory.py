@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,9 @@ class MemoryStore(MemoryEndpoints, Store):
         self._log: list[tuple[str, str, bytes]] = []
         self._targets: dict[str, bytes] = {}
         self._trunks: dict[str, bytes] = {}
+        self._users: dict[str, bytes] = {}
+        self._contacts: dict[str, dict[str, tuple[float, bytes]]] = {}
+        self._nonce_key = os.urandom(32)
         self._beats: dict[str, tuple[float, str]] = {}
 
     # Calls
@@ -205,6 +209,37 @@ class MemoryStore(MemoryEndpoints, Store):
 
     def forget_trunk(self, name: str) -> bool:
         return self._trunks.pop(name, None) is not None
+
+    # Users
+
+    def users(self) -> dict[str, bytes]:
+        return dict(self._users)
+
+    def put_user(self, name: str, data: bytes) -> None:
+        self._users[name] = data
+
+    def remove_user(self, name: str) -> bool:
+        self._contacts.pop(name, None)
+        return self._users.pop(name, None) is not None
+
+    def login(self, name: str) -> tuple[bytes, bytes | None]:
+        return self._nonce_key, self._users.get(name)
+
+    def keep_contacts(self, name: str, node: str, contacts: Mapping[str, bytes], ttl: int) -> None:
+        until, others = self._clock() + ttl, self._contacts.get(name, {})
+        kept = {field: entry for field, entry in others.items() if not field.startswith(f"{node} ")}
+        new = {layout.contact_field(node, uri): (until, data) for uri, data in contacts.items()}
+        self._contacts[name] = kept | new
+
+    def drop_contact(self, name: str, node: str, uri: str) -> None:
+        self._contacts.get(name, {}).pop(layout.contact_field(node, uri), None)
+
+    def reach(self, name: str) -> tuple[bool, list[bytes]]:
+        return name in self._users, self.contacts([name])[name]
+
+    def contacts(self, names: Sequence[str]) -> dict[str, list[bytes]]:
+        now = self._clock()
+        return {name: [data for until, data in self._contacts.get(name, {}).values() if now < until] for name in names}
 
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
         self._beats[node] = (self._clock() + layout.BEAT_TTL, json.dumps(info))

@@ -128,6 +128,38 @@ class Store(EndpointStore, Protocol):
         """Forget what was learned of a trunk; False when nothing was."""
         ...
 
+    def users(self) -> dict[str, bytes]:
+        """Read all users as JSON, by name."""
+        ...
+
+    def put_user(self, name: str, data: bytes) -> None:
+        """Keep a user, replacing one of this name."""
+        ...
+
+    def remove_user(self, name: str) -> bool:
+        """Delete a user, and what is known of its phones; False when there was none."""
+        ...
+
+    def login(self, name: str) -> tuple[bytes, bytes | None]:
+        """Read the key that all nodes make nonces with, and a user as JSON; None when there is none."""
+        ...
+
+    def keep_contacts(self, name: str, node: str, contacts: Mapping[str, bytes], ttl: int) -> None:
+        """Keep the phones (JSON by URI) of a user that are registered at a node, for `ttl` seconds at most."""
+        ...
+
+    def drop_contact(self, name: str, node: str, uri: str) -> None:
+        """Forget one phone of a user that was registered at a node."""
+        ...
+
+    def reach(self, name: str) -> tuple[bool, list[bytes]]:
+        """Say whether there is a user of this name, and read its phones as JSON."""
+        ...
+
+    def contacts(self, names: Sequence[str]) -> dict[str, list[bytes]]:
+        """Read the phones of users as JSON, by name."""
+        ...
+
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
         """Say that `node` is alive, for the next ten seconds."""
         ...

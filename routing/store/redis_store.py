@@ -185,6 +185,40 @@ class RedisStore(RedisEndpoints, Store):
         data: bytes | None = self._run(operation, ("HGET", key, name))[0]
         return data
 
+    # Users
+
+    def users(self) -> dict[str, bytes]:
+        flat = self._run("users", ("HGETALL", layout.USERS))[0]
+        return {name.decode(): data for name, data in zip(flat[::2], flat[1::2], strict=True)}
+
+    def put_user(self, name: str, data: bytes) -> None:
+        self._run("put_user", ("HSET", layout.USERS, name, data))
+
+    def remove_user(self, name: str) -> bool:
+        replies = self._run("remove_user", ("HDEL", layout.USERS, name), ("DEL", layout.contacts_key(name)))
+        return bool(replies[0])
+
+    def login(self, name: str) -> tuple[bytes, bytes | None]:
+        new = ("SET", layout.NONCE_KEY, os.urandom(32), "NX")
+        replies = self._run("login", new, ("GET", layout.NONCE_KEY), ("HGET", layout.USERS, name))
+        return replies[1], replies[2]
+
+    def keep_contacts(self, name: str, node: str, contacts: Mapping[str, bytes], ttl: int) -> None:
+        pairs = [part for uri, data in contacts.items() for part in (layout.contact_field(node, uri), data)]
+        script = scripts.KEEP_CONTACTS.sha
+        self._run("keep_contacts", ("EVALSHA", script, 1, layout.contacts_key(name), f"{node} ", ttl, *pairs))
+
+    def drop_contact(self, name: str, node: str, uri: str) -> None:
+        self._run("drop_contact", ("HDEL", layout.contacts_key(name), layout.contact_field(node, uri)))
+
+    def reach(self, name: str) -> tuple[bool, list[bytes]]:
+        there, contacts = self._run("reach", ("HEXISTS", layout.USERS, name), ("HVALS", layout.contacts_key(name)))
+        return bool(there), contacts
+
+    def contacts(self, names: Sequence[str]) -> dict[str, list[bytes]]:
+        replies = self._run("contacts", *(("HVALS", layout.contacts_key(name)) for name in names)) if names else []
+        return dict(zip(names, replies, strict=True))
+
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
         self._run(
             "beat",

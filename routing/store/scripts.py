@@ -137,5 +137,18 @@ redis.call('EXPIRE', KEYS[1], {ENDPOINT_TTL})
 return text
 """)
 
-SOURCES = {script.sha: script.source for script in (CREATE, LEASE, SAVE, FORGET, RELEASE, DUE, OCCUPY, FAIL)}
+# KEYS: the phones of a user.  ARGV: what this node's fields begin with, TTL in seconds, then URIs with the node before
+# them and phones in turn.
+KEEP_CONTACTS = Script("""
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if string.sub(field, 1, #ARGV[1]) == ARGV[1] then redis.call('HDEL', KEYS[1], field) end
+end
+for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
+""")
+
+SOURCES = {
+    script.sha: script.source for script in (CREATE, LEASE, SAVE, FORGET, RELEASE, DUE, OCCUPY, FAIL, KEEP_CONTACTS)
+}
 """What to send when Redis does not know the hash (it was restarted, or never saw the script)."""

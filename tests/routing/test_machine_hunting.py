@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routing import events as ev
-from routing.records import Deadline, Destination, Party, State
+from routing.records import Deadline, Destination, Party, Refusal, Registered, State
 from routing.rules_failing import MOST_ANSWERS
 from tests.routing.calls import Story, destinations, transfer
 
@@ -63,6 +63,34 @@ def test_each_rings_for_its_own_time() -> None:
     assert story.waits(Deadline.RING)[:2] == ["CANCEL leg 2", "release leg 2"]
     assert story.now - begun == pytest.approx(9.0, abs=0.1)
     assert story.state is State.TALKING
+
+
+def test_phones_of_one_user_ring_together_and_count_as_one_endpoint() -> None:
+    """The strategy between the endpoints stays; what is known of each goes along to its leg."""
+    story = Story()
+    first, *others = destinations("sip:a", "sip:a2", "sip:b", "sip:c", "sip:c2")
+    reached = Registered(user="sip:alice@handoff.local", hop="sip:127.0.0.1:9")
+    away = Refusal(status=480, reason="Registered nowhere")
+    phone = others[0].model_copy(update={"together": True, "registered": reached})
+    places = (first, phone, others[1].model_copy(update={"refusal": away}), others[2])
+    story.event(
+        ev.TransferRequested(transfer(cseq=100, endpoints=(*places, others[3].model_copy(update={"together": True}))))
+    )
+    assert [(leg.uri, leg.registered) for leg in story.call.legs] == [("sip:a", None), ("sip:a2", reached)]
+    story.fails(486)
+    assert story.fails(486, leg=2)[-1] == "INVITE leg 3"
+    assert [(leg.uri, leg.refusal) for leg in story.call.legs] == [("sip:b", away)]
+    assert story.fails(480, leg=3)[-2:] == ["INVITE leg 4", "INVITE leg 5"]
+    story.fails(486, leg=4)
+    assert story.fails(486, leg=5)[-1] == "record busy"
+
+
+def test_a_group_of_users_rings_at_once_with_all_their_phones() -> None:
+    story = Story()
+    first, *others = destinations("sip:a", "sip:a2", "sip:b")
+    places = (first, others[0].model_copy(update={"together": True}), others[1])
+    story.event(ev.TransferRequested(transfer(cseq=100, endpoints=places, at_once=2)))
+    assert len(story.call.legs) == 3
 
 
 def test_all_of_a_group_ring_in_vain() -> None:

@@ -26,6 +26,8 @@ from routing.records import (
     Method,
     Party,
     Referral,
+    Refusal,
+    Registered,
     SessionTimer,
     Sound,
     Srtp,
@@ -63,6 +65,10 @@ DIALOGS = some(
     ca_file=TEXTS,
 )
 SOUNDS = some(Sound, **dict.fromkeys(Sound.__annotations__, TEXTS))
+REACHED = {
+    "registered": st.none() | some(Registered, user=TEXTS, hop=TEXTS),
+    "refusal": st.none() | some(Refusal, status=NUMBERS, reason=TEXTS),
+}
 TRANSFERS = some(
     Transfer,
     **dict.fromkeys(("id", "target", "sender", "ca_file"), TEXTS),
@@ -78,7 +84,11 @@ TRANSFERS = some(
         reported=st.booleans(),
     ),
     refer_timeout=TIMES,
-    endpoints=many(some(Destination, uri=TEXTS, ring_timeout=TIMES, max_calls=st.none() | NUMBERS)),
+    endpoints=many(
+        some(
+            Destination, uri=TEXTS, ring_timeout=TIMES, max_calls=st.none() | NUMBERS, together=st.booleans(), **REACHED
+        )
+    ),
     **dict.fromkeys(("at_once", "tried"), NUMBERS),
     hunt_timeout=TIMES,
     codecs=many(TEXTS),
@@ -125,6 +135,7 @@ LEGS = some(
     cseq=NUMBERS,
     max_calls=st.none() | NUMBERS,
     redirected=st.booleans(),
+    **REACHED,
 )
 CALLS = some(
     Call,

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from cli.daemons import DEBIANS_PYTHON
+from cli.daemons import DEBIANS_PYTHON, user_definitions
 from cli.speech.standard import is_ready
 from cli.tls_files import with_tls
 from routing.pools import dispatcher_list
@@ -146,12 +146,13 @@ class System:
         command += ["-Y", str(self.folder), "-w", str(self.folder), "-n", str(self.settings.node.workers)]
         for listen in self.settings.sip.listen:
             command += ["-l", listen]
-        names = {
+        names: dict[str, object] = {
             "DISPATCHER_LIST": f'"{self.folder}/dispatcher.list"',
             "PING_INTERVAL": str(ping_interval),
             "LOG_LEVEL": "2",
             "TLS_CONFIG": f'"{self.folder}/tls.cfg"',
             "KEMI_SCRIPT": f'"{deploy}/handoff_kemi.py"',
+            **user_definitions(self.settings),
         }
         for name, value in names.items():
             command += ["-A", f"{name}={value}"]
