@@ -14,6 +14,7 @@ COMMANDS = {
     "targets": "Manage whom calls can be handed over to.",
     "calls": "Look at calls, hand them over, cancel transfers.",
     "trunks": "Show which trunks take a REFER.",
+    "users": "Manage whose phones may register here.",
     "log": "Show finished transfers.",
     "doctor": "Check every part and say what to do.",
     "exporter": "Serve the metrics to Prometheus.",
