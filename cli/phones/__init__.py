@@ -21,6 +21,7 @@ from cli.phones.events import (
     MediaChanged,
     PhoneError,
     Referred,
+    Registered,
     ReplyReceived,
     RequestReceived,
     State,
@@ -28,13 +29,14 @@ from cli.phones.events import (
     TransferProgress,
 )
 from cli.phones.phone import Phone, Phones
-from cli.phones.pjsip import Line
+from cli.phones.pjsip import Line, Login
 
 __all__ = [
     "DigitHeard",
     "Event",
     "Incoming",
     "Line",
+    "Login",
     "MediaChanged",
     "MediaPath",
     "Phone",
@@ -42,6 +44,7 @@ __all__ = [
     "PhoneError",
     "Phones",
     "Referred",
+    "Registered",
     "ReplyReceived",
     "RequestReceived",
     "State",

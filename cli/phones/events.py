@@ -57,6 +57,13 @@ class StateChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registered(Event):
+    """The registrar has answered with `code`; `call` is 0."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaChanged(Event):
     """The audio of the call was negotiated (again); `sending` and `hearing` say which directions are open."""
 

@@ -16,6 +16,7 @@ from cli.phones.events import (
     MediaChanged,
     PhoneError,
     Referred,
+    Registered,
     ReplyReceived,
     RequestReceived,
     State,
@@ -44,6 +45,15 @@ _STATES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """Where a phone registers: `uri` is that of its user, `registrar` the host:port that it sends REGISTER to."""
+
+    uri: str
+    password: str
+    registrar: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """Where a phone is reached, and over what; `certificate` and `key` are PEM files, for TLS.
 
@@ -58,6 +68,7 @@ class Line:
     key: Path | None = None
     srtp: bool = False
     registrar: str = ""
+    login: Login | None = None
 
     def uri(self, name: str, port: int) -> str:
         """Give the URI of the phone."""
@@ -132,6 +143,11 @@ class EngineAccount(pj.Account):  # type: ignore[misc]
         if self.answers_after is not None:
             code = self.answers_with
             self.engine.after(self.answers_after, lambda: call.answer_if_waiting(code))
+
+    @_safe
+    def onRegState(self, prm: Any) -> None:  # noqa: N802
+        """Tell what the registrar says."""
+        self.engine.journal.post(Registered(phone=self.name, call=0, code=prm.code))
 
     def close(self) -> None:
         """Give up the voice and the account."""
@@ -262,10 +278,20 @@ def _account_settings(name: str, line: Line, port: int, transport: int) -> Any:
     config.mediaConfig.lockCodecEnabled = False
     config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_OPTIONAL if line.srtp else pj.PJMEDIA_SRTP_DISABLED
     config.mediaConfig.srtpSecureSignaling = 0
+    if line.login:
+        _register(config, line.login)
     rtp = config.mediaConfig.transportConfig
     rtp.boundAddress = rtp.publicAddress = line.address
     rtp.port, rtp.portRange = _rtp_port(line.address), _RTP_PORTS
     return config
+
+
+def _register(config: Any, login: Login) -> None:
+    user, _, domain = login.uri.partition(":")[2].partition("@")
+    config.idUri = login.uri
+    config.regConfig.registrarUri = f"sip:{domain}"
+    config.sipConfig.proxies.append(f"sip:{login.registrar};lr")
+    config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", user, 0, login.password))
 
 
 def _rtp_port(address: str) -> int:

@@ -12,10 +12,13 @@ import tempfile
 import time
 import wave
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from cli.tones import Sound, listen
 from tests.stack.sipp import free_port
+
+if TYPE_CHECKING:
+    from cli.phones import Login
 
 CONFIG = """
 net_interface 127.0.0.1
@@ -34,20 +37,32 @@ ctrl_tcp_listen 127.0.0.1:{control}
 module_app account.so
 snd_path {folder}
 """
-ACCOUNT = "<sip:{user}@{registrar}>;regint={seconds};answermode=auto;audio_codecs=opus/48000/2\n"
+ACCOUNT = "<{uri}>;answermode=auto;audio_codecs=opus/48000/2;{register}\n"
+REGISTER = 'regint=600;auth_user={user};auth_pass={password};outbound="sip:{registrar};transport={transport}"'
 
 
 class Baresip:
     """A context manager; its voice is a tone of `tone` hertz, and it takes calls for `user` alone.
 
-    With the host of a `registrar`, it registers there.
+    With the host of a `registrar`, it registers there; with a `login` by `transport`, and is ready when it has.
     """
 
-    def __init__(self, tone: int, *, user: str = "baresip", registrar: str = "") -> None:
+    def __init__(
+        self,
+        tone: int,
+        *,
+        user: str = "baresip",
+        registrar: str = "",
+        login: Login | None = None,
+        transport: str = "udp",
+    ) -> None:
         self.port = free_port()
-        self._account = ACCOUNT.format(
-            user=user, registrar=registrar or f"127.0.0.1:{self.port}", seconds=60 if registrar else 0
-        )
+        self._login = login
+        uri, register = f"sip:{user}@{registrar or f'127.0.0.1:{self.port}'}", f"regint={60 if registrar else 0}"
+        if login:
+            fields = {"password": login.password, "registrar": login.registrar, "transport": transport}
+            uri, register = login.uri, REGISTER.format(user=user, **fields)
+        self._account = ACCOUNT.format(uri=uri, register=register)
         self.uri = f"sip:{user}@127.0.0.1:{self.port}"
         self._tone = tone
         self._control = free_port()
@@ -66,7 +81,11 @@ class Baresip:
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._folder
         )
-        self._wait_for("baresip is ready")
+        try:
+            self._wait_for("200 OK" if self._login else "baresip is ready")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 
 
 class TcpUa(Ua):
-    """`Ua` with a TCP listener at the port of its UDP socket; `over_tcp` has what came in that way, in order."""
+    """`Ua` with a TCP listener at the port of its UDP socket; `over_tcp` has what came in that way, in order.
 
-    def __init__(self, name: str, *, listening: bool = True) -> None:
-        super().__init__(name)
+    With `first`, it uses TCP from its first request on.
+    """
+
+    def __init__(
+        self, name: str, *, listening: bool = True, first: bool = False, proxy: Endpoint | None = None
+    ) -> None:
+        super().__init__(name, proxy=proxy)
+        self._first = first
         self._listener = socket.create_server(self.address) if listening else None
         self._streams: dict[Endpoint, tuple[socket.socket, bytearray]] = {}
         self.over_tcp: list[Message] = []
@@ -37,6 +43,10 @@ class TcpUa(Ua):
             if self._listener:
                 self._listener.close()
 
+    @property
+    def _uses_tcp(self) -> bool:
+        return self._first or bool(self.over_tcp)
+
     def hang_up_lines(self) -> None:
         """Close all connections."""
         for stream, _ in self._streams.values():
@@ -47,7 +57,7 @@ class TcpUa(Ua):
         """Send each message on the connection with its destination, which is opened once TCP is in use."""
         for message in messages:
             where = message.destination
-            if message.is_request and self.over_tcp and where not in self._streams:
+            if message.is_request and self._uses_tcp and where not in self._streams:
                 self._streams[where] = (socket.create_connection(where, timeout=3), bytearray())
             if where in self._streams:
                 self._streams[where][0].sendall(bytes(message))
@@ -58,7 +68,7 @@ class TcpUa(Ua):
         self, line: tuple[str, str], base: Headers, *, body: str, headers: Mapping[str, str], hop: Endpoint
     ) -> Message:
         message = super()._request(line, base, body=body, headers=headers, hop=hop)
-        if not self.over_tcp:
+        if not self._uses_tcp:
             return message
         via = ("Via", message["Via"].replace("/UDP ", "/TCP "))
         return message.with_headers((via, *message.headers[1:]))
