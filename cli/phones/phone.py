@@ -123,7 +123,7 @@ class Phone:
     @property
     def calls(self) -> list[PhoneCall]:
         """All calls that this phone has had, oldest first."""
-        numbers = dict.fromkeys(event.call for event in self._journal.all() if event.phone == self.name)
+        numbers = dict.fromkeys(event.call for event in self._journal.all() if event.call and event.phone == self.name)
         return [self._own(number) for number in numbers]
 
     def _own(self, number: int) -> PhoneCall:
