@@ -21,7 +21,7 @@ from routing.records import Call, Destination, Hold, Method, Subscription, Trans
 from routing.target_fields import WEIGHT, Strategy, check_summary
 from routing.targets import FALLBACKS, Target, TargetError
 from routing.trunks import Learned
-from routing.uris import on_trunk
+from routing.uris import host_of, on_trunk
 from routing.values import BadValue, ReferTo
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ def agent(phones: Phones) -> Phone:
 
 @pytest.fixture
 def system(agent: Phone, algorithms: list[str]) -> Iterator[System]:
-    with System(agent.uri, users={"domains": [DOMAIN], "algorithms": algorithms}) as system:
+    with System(agent.uri, users={"domains": [DOMAIN], "algorithms": algorithms}, redis={"deadline": 2.0}) as system:
         user = f"alice@{DOMAIN}"
         system.store.put_user(user, User.of(user, PASSWORD).to_json())
         system.add_target("support", ALICE)

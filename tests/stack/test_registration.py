@@ -37,7 +37,7 @@ def agent() -> Iterator[Ua]:
 
 @pytest.fixture(scope="module")
 def stack(agent: Ua) -> Iterator[System]:
-    with System(agent.uri, users=USERS) as system:
+    with System(agent.uri, users=USERS, redis={"deadline": 2.0}) as system:
         yield system
 
 
