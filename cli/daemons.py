@@ -10,6 +10,7 @@ import sysconfig
 from typing import TYPE_CHECKING
 
 from cli.paths import DEPLOY, METRICS, REDIS_SOCKET, SETTINGS
+from cli.ports import BELOW_WEBSOCKET
 from cli.supervisor import Program
 from routing.settings_lookup import advertised
 
@@ -94,8 +95,7 @@ def kamailio(settings: Settings, run_dir: Path) -> Program:
     command = ["kamailio", "-f", str(CONFIG), "-DD", "-E", "-Y", str(run_dir), "-w", str(run_dir)]
     command += ["-x", "fm"]  # Debian's default allocator is the one for debugging, and takes a tenth of the time
     command += ["-m", str(SHARED_MEGABYTES), "-M", str(PRIVATE_MEGABYTES), "-n", str(settings.node.workers)]
-    for listen in settings.sip.listen:
-        command += ["-l", f"{listen}/{advertised(settings.sip, listen)}" if settings.sip.advertise else listen]
+    command += listen_options(settings)
     definitions: dict[str, object] = {
         "DISPATCHER_LIST": f'"{run_dir / DISPATCHER_LIST}"',
         "TLS_CONFIG": f'"{run_dir / TLS_CONFIG}"',
@@ -123,6 +123,19 @@ def user_definitions(settings: Settings) -> dict[str, object]:
         "PING_USERS": users.ping_every,
         "REPLY_CALLBACK": '"ksr_reply_route"' if users.domains else '"none"',
     }
+
+
+def listen_options(settings: Settings) -> list[str]:
+    """Tell Kamailio where to listen: places for WebSocket last, since what it connects to it connects from the first.
+
+    To Kamailio these are TCP and TLS; what comes in by HTTP there is handled by kemi/web.py.
+    """
+    options: list[str] = []
+    for listen in sorted(settings.sip.listen, key=lambda listen: listen.startswith("ws")):
+        transport, _, place = listen.partition(":")
+        where = f"{BELOW_WEBSOCKET.get(transport, transport)}:{place}"
+        options += ["-l", f"{where}/{advertised(settings.sip, listen)}" if settings.sip.advertise else where]
+    return options
 
 
 def exporter(run_dir: Path) -> Program:

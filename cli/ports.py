@@ -14,7 +14,9 @@ from routing.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM, "tls": socket.SOCK_STREAM}
+KINDS = {"udp": socket.SOCK_DGRAM} | dict.fromkeys(("tcp", "tls", "ws", "wss"), socket.SOCK_STREAM)
+BELOW_WEBSOCKET = {"ws": "tcp", "wss": "tls"}
+"""What a WebSocket begins as; Kamailio takes SIP there without it, too."""
 SOCKET_LINK = re.compile(r"socket:\[(\d+)\]")
 TCP_LISTEN = "0A"
 
@@ -55,7 +57,7 @@ def _bound(transport: str, address: str, port: int) -> socket.socket:
     family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=KINDS[transport])[0]
     probe = socket.socket(family, kind, protocol)
     try:
-        if transport == "tcp":
+        if transport in {"tcp", "ws"}:
             # As the daemons do: connections that are still closing do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(place)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from cli.ports import KINDS, split_listen
+from cli.ports import BELOW_WEBSOCKET, KINDS, split_listen
 from routing.store import StoreError, layout, open_store
 from routing.store.server import Server
 from rtpengine import Client, Ping, RtpengineError
@@ -89,7 +89,7 @@ def http_answers(address: str) -> bool:
 
 def _sip_answers(listen: str) -> bool:
     transport, address, port = split_listen(listen)
-    address = WILDCARDS.get(address, address)
+    transport, address = BELOW_WEBSOCKET.get(transport, transport), WILDCARDS.get(address, address)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, KINDS[transport]) as sock:
         sock.settimeout(PATIENCE)

@@ -12,7 +12,7 @@ set -euo pipefail
 
 runtime_packages=(
   tzdata kamailio kamailio-python3-modules kamailio-extra-modules kamailio-tls-modules
-  kamailio-utils-modules kamailio-json-modules kamailio-redis-modules
+  kamailio-utils-modules kamailio-json-modules kamailio-redis-modules kamailio-websocket-modules
   rtpengine-daemon redis-server espeak-ng ffmpeg openssl python3-venv
 )
 # prometheus for its promtool, baresip and SIPp as phones, dnsmasq as name server, the rest to look at what they sent.

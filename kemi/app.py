@@ -34,6 +34,7 @@ from kemi.registrar import Registrar
 from kemi.speech import Speech
 from kemi.tick import Timer
 from kemi.transfers import Transfers
+from kemi.web import Doorkeeper
 from routing.events import MediaLost, PartyLost
 from routing.records import State, encode
 from routing.settings import Settings
@@ -112,6 +113,7 @@ class Handoff:
         self._referrals = Referrals(self._context)
         self._registrar = Registrar(self._context)
         self._timer = Timer(self._context)
+        self._doorkeeper = Doorkeeper(settings)
 
     def child_init(self, rank: int) -> int:
         """Begin a worker; each connection is opened by the process that first uses it."""
@@ -168,6 +170,12 @@ class Handoff:
         """Look after deadlines and commands."""
         del msg, event
         self._timer.tick()
+
+    @_guarded
+    def ksr_http_request(self, msg: object, event: str) -> None:
+        """Handle a request by HTTP: that of a web page for a WebSocket."""
+        del msg, event
+        self._doorkeeper.request()
 
     @_guarded
     def ksr_call_reply(self, msg: object) -> None:

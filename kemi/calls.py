@@ -26,6 +26,7 @@ from kemi.message import (
     uri_of,
 )
 from kemi.names import Callback
+from kemi.web import from_page
 from routing.identity import CALLERS, HISTORY, LINE
 from routing.name_addr import without_tag
 from routing.pools import pool_set
@@ -54,7 +55,7 @@ class Calls:
         if KSR.tm.t_newtran() <= 0:
             return  # a retransmission, answered by tm
         trunk = settings.trunk_for(KSR.kx.get_srcip())
-        if trunk is None:
+        if trunk is None or from_page():
             raise SipError(403, "Not a trunk of this system")
         pool = settings.pool_for(text("$rU"), text("$rd"))
         if pool is None:

@@ -12,6 +12,7 @@ class Callback(StrEnum):
     REPLY = "ksr_reply_route"
     LOCAL_REQUEST = "ksr_tm_event"
     TICK = "ksr_tick"
+    HTTP_REQUEST = "ksr_http_request"
     AGENT_EVENT = "ksr_agent_event"
     CALL_REPLY = "ksr_call_reply"
     CALL_FAILURE = "ksr_call_failure"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from routing.settings_lookup import advertised
-from routing.uris import host_of, transport_of
+from routing.uris import host_of, is_web, transport_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +22,12 @@ class Places:
 
     def contact(self, user: str, uri: str) -> str:
         """Make the Contact for a party called at `uri`; sips: answers sips: (RFC 5630 section 5.1.1.1)."""
-        transport, family = transport_of(uri), "6" if ":" in host_of(uri) else ""
+        transport, family = "ws" if is_web(uri) else transport_of(uri), "6" if ":" in host_of(uri) else ""
         place = self._listens.get(f"{transport or 'udp'}{family}") or self._listens.get(transport, self.address)
         if uri.lower().startswith("sips:"):
             return f"<sips:{user}@{place}>"
-        parameter = f";transport={transport}" if transport in {"tcp", "tls"} and transport in self._listens else ""
+        named = transport in {"tcp", "tls", "ws"} and transport in self._listens
+        parameter = f";transport={transport}" if named else ""
         return f"<sip:{user}@{place}{parameter}>"
 
 
@@ -35,7 +36,9 @@ def by_transport(settings: Settings) -> dict[str, str]:
     places: dict[str, str] = {}
     for listen in settings.sip.listen:
         transport, place = listen.partition(":")[0], advertised(settings.sip, listen)
-        places.setdefault(transport, place)
-        if place.startswith("["):
-            places.setdefault(f"{transport}6", place)
+        transports = (transport, "ws") if transport == "wss" else (transport,)  # wss is only a word for ws over TLS
+        for name in transports:
+            places.setdefault(name, place)
+            if place.startswith("["):
+                places.setdefault(f"{name}6", place)
     return places

@@ -126,7 +126,7 @@ def _certificates(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(f"tls.{given}", f"it is of no use without tls.{missing}", f"give tls.{missing} as well")
     elif not own:
         for where, listen in _valid(data, ("sip", "listen", "*"), check_listen):
-            if listen.startswith("tls:"):
+            if listen.startswith(("tls:", "wss:")):
                 yield Problem(place(where), "TLS needs a certificate here", "give tls.certificate and tls.key")
 
 

@@ -27,14 +27,17 @@ from routing.texts import (
 from routing.uris import check_agent, check_trunk
 from routing.values import TRANSPORTS, check_caller_id, check_endpoint
 
+LISTENED = (*TRANSPORTS, "ws", "wss")
+"""What can be listened at; by WebSocket (RFC 7118) a party is only reached that has connected to us."""
+
 VOICE = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._+@-]{0,199}")
 
 
 def check_listen(text: str) -> str:
-    """Check "transport:address:port", such as udp:127.0.0.1:5060 or tls:[::1]:5061."""
+    """Check "transport:address:port", such as udp:127.0.0.1:5060, tls:[::1]:5061 or wss:127.0.0.1:8443."""
     transport, _, rest = text.partition(":")
     address, colon, port = rest.rpartition(":")
-    if transport not in TRANSPORTS or not colon or (":" in address and not address.startswith("[")):
+    if transport not in LISTENED or not colon or (":" in address and not address.startswith("[")):
         raise BadValue(f"{shown(text)} is no place to listen at", mend="write it as udp:127.0.0.1:5060")
     return f"{transport}:{check_address(address)}:{check_port(port)}"
 
@@ -61,6 +64,15 @@ def check_pattern(text: str) -> str:
 def check_host_pattern(text: str) -> str:
     """Check a host, or *.domain for all hosts below a domain."""
     return f"*.{check_host(text[2:])}" if text.startswith("*.") else check_host(text)
+
+
+def check_origin(text: str) -> str:
+    """Check the origin of a web page (RFC 6454): "https://host" or "https://host:port"."""
+    scheme, colon, place = text.partition("://")
+    if scheme not in {"http", "https"} or not colon:
+        raise BadValue(f"{shown(text)} is no origin of a page", mend="write it as https://app.example.com")
+    host, port = split_host_port(place) if re.search(r":\d*$", place) else (check_host(place), "")
+    return f"{scheme}://{host}{':' if port else ''}{port}"
 
 
 def check_host_port(text: str) -> str:
@@ -133,6 +145,7 @@ Name = Annotated[str, AfterValidator(check_name)]
 Uri = Annotated[str, AfterValidator(check_endpoint)]
 AgentUri = Annotated[str, AfterValidator(check_agent)]
 TrunkUri = Annotated[str, AfterValidator(check_trunk)]
+Origin = Annotated[str, AfterValidator(check_origin)]
 Listen = Annotated[str, AfterValidator(check_listen)]
 Network = Annotated[str, AfterValidator(check_network)]
 Number = Annotated[str, AfterValidator(check_pattern)]

@@ -66,11 +66,11 @@ def dial_checker(patterns: Iterable[str]) -> Callable[[str], bool]:
 
 
 def advertised(sip: Sip, listen: str) -> str:
-    """Give the host:port by which others reach a place that we listen at; TLS keeps its own port behind NAT."""
+    """Give the host:port by which others reach a place that we listen at; behind NAT only UDP and TCP share a port."""
     transport, _, place = listen.partition(":")
-    if sip.advertise is None:
-        return place
-    return f"{sip.advertise.rpartition(':')[0]}:{place.rpartition(':')[2]}" if transport == "tls" else sip.advertise
+    if sip.advertise is None or transport in {"udp", "tcp"}:
+        return sip.advertise or place
+    return f"{sip.advertise.rpartition(':')[0]}:{place.rpartition(':')[2]}"
 
 
 def called_number(user: str) -> str:

@@ -21,6 +21,7 @@ from routing.settings_fields import (
     Name,
     Network,
     Number,
+    Origin,
     Path,
     Port,
     Prompt,
@@ -63,7 +64,11 @@ class Sip(Section):
     listen: tuple[Listen, ...] = Field(
         ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"),
         min_length=1,
-        description="Where to listen: udp:address:port, tcp:address:port or tls:address:port.",
+        description="Where to listen: udp:address:port, tcp:address:port or tls:address:port, and for web pages "
+        "ws:address:port or wss:address:port.",
+    )
+    origins: tuple[Origin, ...] = Field(
+        (), description="Pages that may connect by ws or wss: https://app.example.com; default: all."
     )
     advertise: HostPort | None = Field(
         None, description="host:port that others reach this node at, if it is behind NAT; default: as in listen."

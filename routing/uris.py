@@ -52,6 +52,11 @@ def transport_of(uri: str) -> str:
     return ""
 
 
+def is_web(uri: str) -> bool:
+    """Tell whether a URI is that of a web page, reached by WebSocket (RFC 7118 section 5.3)."""
+    return transport_of(uri) in {"ws", "wss"}
+
+
 def may_be_tls(uri: str) -> bool:
     """Tell whether requests to a URI go by TLS, or may, since DNS decides (RFC 3263 section 4.1)."""
     transport, place = transport_of(uri), uri.partition(":")[2].rpartition("@")[2].partition(";")[0]

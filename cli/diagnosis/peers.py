@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.diagnosis.finding import START, Finding, Status, failed, ok, warning
 from cli.diagnosis.options import NoAnswer, send_options
-from cli.ports import split_listen
+from cli.ports import BELOW_WEBSOCKET, split_listen
 from cli.probes import WILDCARDS
 from routing.texts import split_host_port
 from routing.uris import transport_of
@@ -40,7 +40,7 @@ def check_listening(listen: str) -> list[Finding]:
     """Check that our Kamailio answers OPTIONS where it should listen."""
     part = f"sip {listen}"
     transport, address, port = split_listen(listen)
-    address = WILDCARDS.get(address, address)
+    transport, address = BELOW_WEBSOCKET.get(transport, transport), WILDCARDS.get(address, address)
     host = f"[{address}]" if ":" in address else address
     try:
         status = send_options(f"sip:{host}:{port}", transport, address, port)

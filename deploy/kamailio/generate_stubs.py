@@ -95,6 +95,7 @@ listen=udp:127.0.0.1:{port}
 {modules}
 modparam("ctl", "binrpc", "unix:{folder}/ctl.sock")
 modparam("dispatcher", "list_file", "{folder}/dispatcher.list")
+modparam("xhttp", "event_callback", "nothing")
 modparam("app_python3", "load", "{script}")
 cfgengine "python"
 """

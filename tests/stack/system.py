@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from cli.daemons import DEBIANS_PYTHON, user_definitions
+from cli.daemons import DEBIANS_PYTHON, listen_options, user_definitions
 from cli.speech.standard import is_ready
 from cli.tls_files import with_tls
 from routing.pools import dispatcher_list
@@ -144,8 +144,7 @@ class System:
         (self.folder / "metrics").mkdir()
         command = ["kamailio", "-f", str(deploy / "kamailio.cfg"), "-DD", "-E", "-m", "512", "-M", "16", "-x", "fm"]
         command += ["-Y", str(self.folder), "-w", str(self.folder), "-n", str(self.settings.node.workers)]
-        for listen in self.settings.sip.listen:
-            command += ["-l", listen]
+        command += listen_options(self.settings)
         names: dict[str, object] = {
             "DISPATCHER_LIST": f'"{self.folder}/dispatcher.list"',
             "PING_INTERVAL": str(ping_interval),
