@@ -67,7 +67,7 @@ _OPTIONS = (
     _option(CALL, "--caller-id", "Whose identity it sees: caller, agent, or a SIP URI.", "ID"),
     _option(CALL, "--diversion", "How it is told whom the call was for: none, diversion, history-info.", "WAY"),
     _option(CALL, "--codec", "PCMU, PCMA, G722 or opus; best first.", "NAME", field="codecs", multiple=True),
-    _option(CALL, "--srtp", "Encrypted media: off, optional, required; default: required at sips:.", "WHEN"),
+    _option(CALL, "--srtp", "Encrypted media: off, optional, required, dtls; default: required at sips:.", "WHEN"),
     _option(CALL, "--header", "X-... or User-to-User header to add.", "'X-A: b'", field="headers", multiple=True),
     _option(CALL, "--ca-file", "Who certifies its hosts, for TLS: certificates as PEM.", "FILE", type=PATH),
     _option(CALL, "--hours", "When it may be called: 'mon-fri 09:00-12:00, 13:00-17:30'.", "TEXT", multiple=True),

@@ -15,8 +15,13 @@ runtime_packages=(
   kamailio-utils-modules kamailio-json-modules kamailio-redis-modules kamailio-websocket-modules
   rtpengine-daemon redis-server espeak-ng ffmpeg openssl python3-venv
 )
-# prometheus for its promtool, baresip and SIPp as phones, dnsmasq as name server, the rest to look at what they sent.
-dev_packages=(sip-tester baresip-core dnsmasq-base prometheus tshark tcpdump curl procps iproute2 shellcheck)
+# prometheus for its promtool, baresip, SIPp and a browser as phones, dnsmasq as name server, the rest to look at what
+# they sent.
+dev_packages=(
+  sip-tester baresip-core chromium chromium-driver dnsmasq-base prometheus tshark tcpdump curl procps iproute2 shellcheck
+)
+# The npm of Debian has a lot of packages: not where another one is there.
+command -v npm >/dev/null || dev_packages+=(npm)
 services=(kamailio rtpengine-daemon redis-server prometheus)
 
 policy=/usr/sbin/policy-rc.d
@@ -152,6 +157,18 @@ ensure_sounds() {
   done
 }
 
+# Fetches what the page of the tests is made of; versions and checksums are in its package-lock.json.
+ensure_page_modules() {
+  local wanted=$root/tests/stack/pages folder=$root/.venv/share/handoff/pages
+  if cmp -s "$wanted/package-lock.json" "$folder/.installed"; then return; fi
+  say "fetching SIP.js"
+  mkdir -p "$folder"
+  cp "$wanted/package.json" "$wanted/package-lock.json" "$folder"
+  (cd "$folder" && quietly npm ci --ignore-scripts --no-audit --no-fund) ||
+    die "npm could not fetch SIP.js; its last words are above."
+  cp "$folder/package-lock.json" "$folder/.installed"
+}
+
 script=$(readlink -f "${BASH_SOURCE[0]}")
 root=$(dirname "$(dirname "$script")")
 case ${1:---dev} in
@@ -168,6 +185,7 @@ case ${1:---dev} in
     ensure_packages "${runtime_packages[@]}" "${dev_packages[@]}"
     ensure_venv dev
     ensure_sounds
+    ensure_page_modules
     ;;
   *) die "usage: deploy/install.sh [--runtime | --dev]" ;;
 esac

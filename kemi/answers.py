@@ -57,7 +57,7 @@ class Answers:
         node = text("$avp(node)")
         try:
             if node:
-                set_sdp(self._context.media.answer_unrecorded(node, call_id, party, sdp))
+                set_sdp(self._context.media.answer_unrecorded(node, call_id, party, sdp, offer))
                 return
             call = self._context.store.peek(call_id)
             peer = call.peer(party)

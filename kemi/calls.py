@@ -110,7 +110,7 @@ class Calls:
         offer = text("$T_req($rb)")
         media = self._context.media
         try:
-            view = media.answer(node, call_id, sdp) if offer else media.delayed_offer(node, call_id, sdp)
+            view = media.answer(node, call_id, sdp, offer) if offer else media.delayed_offer(node, call_id, sdp)
             set_sdp(view)
         except RtpengineError as error:
             KSR.err(f"call={call_id} the agent's media cannot be anchored: {error.text}\n")

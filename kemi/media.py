@@ -6,7 +6,17 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from kemi.hearing import Hearing, tag
-from kemi.offers import agree, codecs_of, offered, spoken_sdp, spoken_types, srtp_of
+from kemi.offers import (
+    agree,
+    codecs_of,
+    ice_for,
+    offered,
+    security_for,
+    spoken_sdp,
+    spoken_types,
+    srtp_of,
+    to_plain,
+)
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
 from routing.records import Party, Srtp
 from rtpengine import (
@@ -26,6 +36,7 @@ from rtpengine.sdp import (
     codec_names,
     endpoint,
     has_audio,
+    has_fingerprint,
     has_keys,
     narrow,
     payload_types,
@@ -46,7 +57,12 @@ _SINK = (
 )
 
 
-_OFFERS = {Srtp.OFF: None, Srtp.OPTIONAL: Security.OFFERED, Srtp.REQUIRED: Security.REQUIRED}
+_OFFERS = {
+    Srtp.OFF: None,
+    Srtp.OPTIONAL: Security.OFFERED,
+    Srtp.REQUIRED: Security.REQUIRED,
+    Srtp.DTLS: Security.DTLS,
+}
 
 
 class CallMedia(Hearing):
@@ -60,39 +76,40 @@ class CallMedia(Hearing):
 
     def offer(self, node: str, call_id: str, sdp: str) -> str:
         """Anchor the caller's offer; gives the SDP for the agent."""
-        return self._pool.request(node, Offer(call_id, "caller", sdp)).sdp
+        return self._pool.request(node, Offer(call_id, "caller", sdp, security=to_plain(sdp))).sdp
 
-    def answer(self, node: str, call_id: str, sdp: str) -> str:
-        """Anchor the agent's answer; gives the SDP for the caller."""
-        return self._pool.request(node, Answer(call_id, "caller", "agent", sdp)).sdp
+    def answer(self, node: str, call_id: str, sdp: str, offer: str = "") -> str:
+        """Anchor the agent's answer to the caller's offer; gives the SDP for the caller."""
+        return self._pool.request(node, Answer(call_id, "caller", "agent", sdp, ice=ice_for(offer))).sdp
 
     def delayed_offer(self, node: str, call_id: str, sdp: str) -> str:
         """Anchor an offer that came in the agent's 2xx; gives the SDP for the caller."""
-        return self._pool.request(node, Offer(call_id, "agent", sdp)).sdp
+        return self._pool.request(node, Offer(call_id, "agent", sdp, security=to_plain(sdp))).sdp
 
     def renegotiate(self, call: Call, offerer: Party, sdp: str) -> str:
         """Pass a new offer between the two who talk; gives the SDP for the other one."""
         peer = _peer(call, offerer)
         to_agent = "agent" in {tag(call, offerer), tag(call, peer)}
         codecs = Codecs() if to_agent else Codecs.adding(codecs_of(call))
-        security = None if to_agent else Security.between(sdp, call.media.of(peer))
+        security = security_for(sdp, call.media.of(peer), to_agent=to_agent)
         command = Offer(call.id, tag(call, offerer), sdp, to_tag=tag(call, peer), codecs=codecs, security=security)
         return self._request(call, command).sdp
 
     def conclude(self, call: Call, offerer: Party, sdp: str) -> str:
         """Pass the answer to a new offer back; gives the SDP for the offerer."""
         peer = _peer(call, offerer)
-        return self._request(call, Answer(call.id, tag(call, offerer), tag(call, peer), sdp)).sdp
+        ice = ice_for(call.media.of(offerer))
+        return self._request(call, Answer(call.id, tag(call, offerer), tag(call, peer), sdp, ice=ice)).sdp
 
     def offer_unrecorded(self, node: str, call_id: str, offerer: Party, sdp: str) -> str:
         """Pass a new offer between caller and agent of a call that has no record; gives the SDP for the other one."""
         peer = Party.AGENT if offerer is Party.CALLER else Party.CALLER
-        return self._pool.request(node, Offer(call_id, offerer, sdp, to_tag=peer)).sdp
+        return self._pool.request(node, Offer(call_id, offerer, sdp, to_tag=peer, security=to_plain(sdp))).sdp
 
-    def answer_unrecorded(self, node: str, call_id: str, offerer: Party, sdp: str) -> str:
-        """Pass the answer to that back; gives the SDP for the offerer."""
+    def answer_unrecorded(self, node: str, call_id: str, offerer: Party, sdp: str, offer: str) -> str:
+        """Pass the answer to that offer back; gives the SDP for the offerer."""
         peer = Party.AGENT if offerer is Party.CALLER else Party.CALLER
-        return self._pool.request(node, Answer(call_id, offerer, peer, sdp)).sdp
+        return self._pool.request(node, Answer(call_id, offerer, peer, sdp, ice=ice_for(offer))).sdp
 
     def offer_leg(self, call: Call, leg: Leg, codecs: Sequence[str]) -> str:
         """Make the offer for an endpoint from a shadow of the caller, who is left untouched; gives the SDP for it."""
@@ -113,6 +130,8 @@ class CallMedia(Hearing):
             return MediaFailed(488, "The answer has no codec that was offered")
         if srtp_of(call, leg) is Srtp.REQUIRED and not has_keys(call.media.target_sdp):
             return MediaFailed(488, "The answer has no keys for SRTP, which is required")
+        if srtp_of(call, leg) is Srtp.DTLS and not has_fingerprint(call.media.target_sdp):
+            return MediaFailed(488, "The answer has no fingerprint for DTLS, which is required")
         number = leg.number
         answer = Answer(call.id, f"shadow{number}", f"leg{number}", call.media.target_sdp, via_branch=f"v{number}")
         try:
@@ -187,9 +206,9 @@ class CallMedia(Hearing):
         to_agent = peer == "agent"
         keys = EVENTS in codec_names(sdp) and EVENTS not in codec_names(offer)
         codecs = Codecs() if to_agent or (alike and not keys) else offered(offer, codecs_of(call), keys=keys)
-        security = None if to_agent else Security.between(offer, sdp)
+        security = security_for(offer, sdp, to_agent=to_agent)
         self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs, security=security))
-        return self._request(call, Answer(call.id, "caller", peer, sdp)).sdp
+        return self._request(call, Answer(call.id, "caller", peer, sdp, ice=ice_for(offer))).sdp
 
     def restore(self, call: Call, peer: Party | None = None) -> None:
         """Join the caller and whom it talks with again as they last agreed; a failure shows at the next check."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from routing.records import Srtp
-from rtpengine import Codecs
-from rtpengine.sdp import EVENTS, codec_names, narrow, spoken, voices
+from routing.uris import is_web
+from rtpengine import Codecs, Security
+from rtpengine.sdp import EVENTS, codec_names, has_fingerprint, has_ice, narrow, spoken, voices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,28 @@ def offered(sdp: str, codecs: Sequence[str], *, keys: bool) -> Codecs:
 
 
 def srtp_of(call: Call, leg: Leg) -> Srtp:
-    """Tell how an endpoint is to encrypt; one at a sips: URI must, where its target says nothing else."""
+    """Tell how an endpoint is to encrypt; a web page always does, others at a sips: URI by default."""
+    if is_web(leg.uri):
+        return Srtp.DTLS
     wanted = call.transfer.srtp if call.transfer else None
     return wanted or (Srtp.REQUIRED if leg.uri.startswith("sips:") else Srtp.OFF)
+
+
+def to_plain(offer: str) -> Security | None:
+    """Offer plain RTP to who has not been heard of yet, in the place of DTLS; keys in SDP are passed on."""
+    return Security.PLAIN if has_fingerprint(offer) else None
+
+
+def security_for(offer: str, receiver: str, *, to_agent: bool) -> Security | None:
+    """Tell how the receiver of an offer is to encrypt, by the last SDP of it.
+
+    Between caller and agent what has keys in SDP is passed on as it is.
+    """
+    if to_agent and not (has_fingerprint(offer) or has_fingerprint(receiver)):
+        return None
+    return Security.between(offer, receiver)
+
+
+def ice_for(offer: str) -> str:
+    """Tell what an answer is to do with ICE: give it to an offerer that has it."""
+    return "force" if has_ice(offer) else "remove"

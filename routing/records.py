@@ -168,11 +168,13 @@ class Destination(Record):
 
 
 class Srtp(StrEnum):
-    """Whether the media of a target are encrypted, with keys in SDP (RFC 4568)."""
+    """Whether the media of a target are encrypted: with keys in SDP (RFC 4568), or by DTLS (RFC 5763)."""
 
     OFF = "off"
     OPTIONAL = "optional"
     REQUIRED = "required"
+    DTLS = "dtls"
+    """As web pages do, with ICE; they do in any case."""
 
 
 class Method(StrEnum):
@@ -276,7 +278,7 @@ class Transfer(Record):
     """From of the INVITE, without tag: the caller's identity, the agent's, or a fixed one."""
     codecs: tuple[str, ...] = ()
     srtp: Srtp | None = None
-    """None means: required at sips: URIs, off at others."""
+    """None means: required at sips: URIs, dtls at web pages, off at others."""
     ca_file: str = ""
     """Who certifies the hosts of the endpoints, for TLS; empty: as configured."""
     headers: dict[str, str] = {}

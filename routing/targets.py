@@ -88,7 +88,8 @@ class Target(BaseModel):
     codecs: tuple[Codec, ...] = Field((), description="Codecs offered, best first; none: those of the settings.")
     srtp: SrtpWord | None = Field(
         None,
-        description="Whether its media are encrypted: off, optional, required; default: required at sips: endpoints.",
+        description="Whether its media are encrypted: off, optional, required, or dtls, as web pages always do; "
+        "default: required at sips: endpoints.",
     )
     ca_file: Path | None = Field(
         None, description="Who certifies its hosts, for TLS: certificates as PEM; default: as configured."

@@ -98,6 +98,16 @@ def has_keys(sdp: str) -> bool:
     return "\na=crypto:" in sdp
 
 
+def has_fingerprint(sdp: str) -> bool:
+    """Tell whether its keys are agreed on by DTLS (RFC 5763 section 5)."""
+    return "\na=fingerprint:" in sdp
+
+
+def has_ice(sdp: str) -> bool:
+    """Tell whether its writer finds the way of the media by ICE (RFC 8839 section 5.4)."""
+    return "\na=ice-ufrag:" in sdp
+
+
 def sends(sdp: str) -> bool:
     """Tell whether the party that wrote this SDP means to send (RFC 3264 section 6.1); so unless it says otherwise."""
     direction = _DIRECTION.search(sdp)

@@ -1,11 +1,14 @@
-"""Whether the receiver of an offer is to encrypt its media: SRTP (RFC 3711) with keys in SDP (SDES, RFC 4568)."""
+"""Whether the receiver of an offer is to encrypt its media: SRTP (RFC 3711) with keys in SDP (SDES, RFC 4568), or DTLS.
+
+DTLS (RFC 5763) is what web pages have (RFC 8827 section 6.5), which want ICE and one port for RTP and RTCP, too.
+"""
 
 from __future__ import annotations
 
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from rtpengine.sdp import has_keys, profile
+from rtpengine.sdp import has_fingerprint, has_keys, profile
 
 if TYPE_CHECKING:
     from rtpengine.replies import Dictionary
@@ -29,10 +32,17 @@ _SDES: Dictionary = {"DTLS": "off", "SDES": tuple(f"no-{suite}" for suite in _LE
 class Security(Enum):
     """What an offer asks for; each value is how rtpengine is told."""
 
-    PLAIN = {"transport-protocol": "RTP/AVP"}  # noqa: RUF012 - the members are the values
+    PLAIN = {"transport-protocol": "RTP/AVP", "rtcp-mux": ("demux",)}  # noqa: RUF012 - the members are the values
     OFFERED = {"transport-protocol": "RTP/AVP", "OSRTP": ("offer",)} | _SDES
     """Keys in an offer of plain RTP, which the receiver may ignore (OSRTP, RFC 8643)."""
     REQUIRED = {"transport-protocol": "RTP/SAVP"} | _SDES
+    DTLS = {  # noqa: RUF012
+        "transport-protocol": "UDP/TLS/RTP/SAVPF",
+        "SDES": ("off",),
+        "ICE": "force",
+        "rtcp-mux": ("require",),
+    }
+    """Keys by DTLS; an offer of ICE may be ignored, but pages must have it."""
 
     def keys(self) -> Dictionary:
         """Give the ng keys of it."""
@@ -44,6 +54,8 @@ class Security(Enum):
 
         None where neither of them encrypts: then rtpengine need not be told.
         """
+        if has_fingerprint(receiver):
+            return cls.DTLS
         if not has_keys(receiver):
-            return cls.PLAIN if has_keys(sender) else None
+            return cls.PLAIN if has_keys(sender) or has_fingerprint(sender) else None
         return cls.REQUIRED if "SAVP" in profile(receiver) else cls.OFFERED
