@@ -9,11 +9,13 @@ import KSR
 
 from kemi.certificates import refusal
 from kemi.message import body, done, header, headers, reply_headers, sip_call_id, split_routes, text, uri_of
+from kemi.web import from_page
+from routing.actions import SendAck
 from routing.digest import ANSWERED_BY, authorize
 from routing.events import Event, LegAnswered, LegChallenged, LegFailed, LegRang, LegRedirected
 from routing.name_addr import without_tag
 from routing.records import BadRecordError
-from routing.rule import IllegalEventError
+from routing.rule import IllegalEventError, dialog_of
 from routing.rules_strays import bye_stray, cancel_stray
 from routing.store import CallUnknown, LeaseLost, StoreError
 from routing.uris import host_of
@@ -48,7 +50,12 @@ class Legs:
         if 180 <= status < 190:
             self._handle(call_id, LegRang(number, int(text("$cs"))))
         elif 200 <= status < 300:
-            self._handle(call_id, self._answered(number))
+            answered = self._answered(number)
+            if from_page():
+                # tm's own ACK has the branch of the INVITE (Kamailio up to 5.6, against RFC 3261 section 13.2.2.4):
+                # SIP.js drops it.
+                self._context.outgoing.ack(SendAck(dialog_of(answered), answered.cseq))
+            self._handle(call_id, answered)
 
     @staticmethod
     def _leg() -> tuple[str, int]:

@@ -49,7 +49,7 @@ def offered(sdp: str, codecs: Sequence[str], *, keys: bool) -> Codecs:
 
 def srtp_of(call: Call, leg: Leg) -> Srtp:
     """Tell how an endpoint is to encrypt; a web page always does, others at a sips: URI by default."""
-    if is_web(leg.uri):
+    if is_web(leg.registered.hop if leg.registered else leg.uri):
         return Srtp.DTLS
     wanted = call.transfer.srtp if call.transfer else None
     return wanted or (Srtp.REQUIRED if leg.uri.startswith("sips:") else Srtp.OFF)

@@ -63,6 +63,7 @@ def mend_response(settings: Settings) -> None:
 def at_source(contact: str) -> str:
     """Put the address and the transport that the message at hand came by into a Contact."""
     address, port, transport = KSR.kx.get_srcip(), KSR.kx.get_srcport(), KSR.kx.get_proto().lower()
+    transport = "ws" if transport == "wss" else transport  # in URIs that is its name, with and without TLS
     place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     scheme, _, rest = contact.partition(":")
     user, at, parameters = rest.rpartition("@")

@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.daemons import TLS_CERTIFICATE, TLS_KEY
-from cli.ports import free_port
 from cli.probes import unchecked
-from cli.tls_files import make_certificate
-from tests.stack.system import System
+from tests.stack.web_system import WebSystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 PAGE = "https://app.example.com"
-PLACES = {name: free_port("tcp") for name in ("tcp", "ws", "wss", "tls")}
 INVITE = (
     "INVITE sip:+4930123456@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/WS page.invalid;branch=z9hG4bKpage\r\n"
     "From: <sip:page@127.0.0.1>;tag=1\r\nTo: <sip:+4930123456@127.0.0.1>\r\nCall-ID: page\r\nCSeq: 1 INVITE\r\n"
@@ -30,20 +26,14 @@ INVITE = (
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    listens = [f"udp:127.0.0.1:{(port := free_port())}"]
-    listens += [f"{name}:127.0.0.1:{place}" for name, place in PLACES.items()]
-    folder = tmp_path_factory.mktemp("tls")
-    make_certificate(folder)
-    tls = {"certificate": str(folder / TLS_CERTIFICATE), "key": str(folder / TLS_KEY)}
-    system = System("sip:agent@127.0.0.1:9", sip={"listen": listens, "origins": [PAGE]}, tls=tls)
-    system.port, system.proxy, system.uri = port, ("127.0.0.1", port), f"sip:127.0.0.1:{port}"
-    with system:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSystem]:
+    folder = tmp_path_factory.mktemp("ca")
+    with WebSystem("sip:agent@127.0.0.1:9", folder=folder, sip={"origins": [PAGE]}) as system:
         yield system
 
 
-def connect(place: str) -> socket.socket:
-    line = socket.create_connection(("127.0.0.1", PLACES[place]), timeout=10)
+def connect(system: WebSystem, place: str) -> socket.socket:
+    line = socket.create_connection(("127.0.0.1", system.places[place]), timeout=10)
     return unchecked().wrap_socket(line) if place in {"wss", "tls"} else line
 
 
@@ -71,8 +61,8 @@ def ask(line: socket.socket, **changes: str | None) -> tuple[int, dict[str, str]
 
 
 @pytest.mark.parametrize("place", ["ws", "wss"])
-def test_a_page_gets_its_websocket(system: System, place: str) -> None:
-    with connect(place) as line:
+def test_a_page_gets_its_websocket(system: WebSystem, place: str) -> None:
+    with connect(system, place) as line:
         status, given = ask(line)
     key = base64.b64encode(b"0123456789abcdef")
     assert status == 101
@@ -95,17 +85,17 @@ def test_a_page_gets_its_websocket(system: System, place: str) -> None:
     ],
 )
 def test_other_http_is_refused_and_its_connection_closed(
-    system: System, place: str, changes: dict[str, str | None], status: int
+    system: WebSystem, place: str, changes: dict[str, str | None], status: int
 ) -> None:
-    with connect(place) as line:
+    with connect(system, place) as line:
         assert ask(line, **changes)[0] == status
         while line.recv(4096):
             pass
 
 
-def test_a_page_cannot_make_calls_whatever_its_address(system: System) -> None:
+def test_a_page_cannot_make_calls_whatever_its_address(system: WebSystem) -> None:
     """It comes from this machine, whose calls the default trunk takes; so does all that a proxy passes on."""
-    with connect("ws") as line:
+    with connect(system, "ws") as line:
         ask(line)
         data, mask = INVITE.encode(), os.urandom(4)
         masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
