@@ -53,6 +53,9 @@ OUR_LINE = re.compile(r"<core> \[core/kemi\.c:\d+\]: sr_kemi_core_\w+\(\): ")
 # What its workers repeat without end in the moment between their leader's death and their own; and what its TLS module
 # warns of at each start, whatever the version of OpenSSL.
 ORPHANS_LINE = re.compile(r"receive_fd\(\): EOF on|handle_io\(\): 0 bytes read|openssl bug #1491")
+# What it says of its own HTTP responses, which it takes for SIP; the last of it without an end of line.
+HTTP_LINE = re.compile(r"parse_first_line\(\): parse_first_line: bad message|parse_msg: message=<HTTP/1\.")
+HTTP_END = re.compile(r".*build_sip_msg_from_buf\(\): parsing failed")
 # A flag that only later versions know, and that changes nothing for this one.
 DIRECTIONAL = "Unknown flag encountered: 'directional'"
 REDIS_CHATTER = re.compile(
@@ -166,9 +169,10 @@ class KamailioLog:
 
     def pick(self, line: str) -> str:
         """Give the line as the operator sees it, or "" for none."""
+        line = HTTP_END.sub("", line)
         if found := KAMAILIO_LINE.match(line):
             chatter = found["level"] in {"INFO", "NOTICE"} and not OUR_LINE.search(line)
-            self._shows = self._debug or not (chatter or ORPHANS_LINE.search(line))
+            self._shows = self._debug or not (chatter or ORPHANS_LINE.search(line) or HTTP_LINE.search(line))
         # A line without a head goes on with the one before, as those of a traceback do.
         return ANSWER_TO_CHALLENGE.sub(r"\1***", OUR_LINE.sub("", line)).strip() if self._shows else ""
 

@@ -67,12 +67,12 @@ def check_host_pattern(text: str) -> str:
 
 
 def check_origin(text: str) -> str:
-    """Check the origin of a web page (RFC 6454): "https://host" or "https://host:port"."""
-    scheme, colon, place = text.partition("://")
-    if scheme not in {"http", "https"} or not colon:
-        raise BadValue(f"{shown(text)} is no origin of a page", mend="write it as https://app.example.com")
-    host, port = split_host_port(place) if re.search(r":\d*$", place) else (check_host(place), "")
-    return f"{scheme}://{host}{':' if port else ''}{port}"
+    """Check the origin of web pages (RFC 6454 section 6.1): "https://host" or "https://host:port"."""
+    found = re.fullmatch(r"(https?)://(\[[^]]+\]|[^][/:]+)(?::(\d+))?", text.lower())
+    if found is None:
+        raise BadValue(f"{shown(text)} is no origin of web pages", mend="write it as https://app.example.com")
+    scheme, host, port = found.groups()
+    return f"{scheme}://{check_host(host)}" + (f":{check_port(port)}" if port else "")
 
 
 def check_host_port(text: str) -> str:

@@ -22,6 +22,7 @@ from rtpengine.replies import (
     Reply,
     SdpReply,
 )
+from rtpengine.sdp import without_sources
 
 if TYPE_CHECKING:
     from rtpengine.security import Security
@@ -110,7 +111,7 @@ class _Negotiation(Command[SdpReply]):
         return keys
 
     def _read(self, answer: Dictionary) -> SdpReply:
-        return SdpReply.read(answer)
+        return SdpReply(without_sources(SdpReply.read(answer).sdp))
 
 
 @dataclass(frozen=True, slots=True)

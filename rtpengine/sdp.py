@@ -12,6 +12,7 @@ _MEDIA = re.compile(r"^m=(\S+) (\d+)\S* (\S+)((?: \S+)*)[ \t]*\r?$", re.MULTILIN
 _CONNECTION = re.compile(r"^c=\S+ \S+ (\S+?)\r?$", re.MULTILINE)
 _DIRECTION = re.compile(r"^a=(sendrecv|sendonly|recvonly|inactive)\r?$", re.MULTILINE)
 _OF_PAYLOAD = re.compile(r"^a=(?:rtpmap|fmtp|rtcp-fb):(\d+) .*\r?\n?", re.MULTILINE)
+_SOURCE = re.compile(r"^a=ssrc(?:-group)?:.*\r?\n?", re.MULTILINE)
 _RTPMAP = re.compile(r"^a=rtpmap:(\d+) ([^/\s]+)", re.MULTILINE)
 EVENTS = "telephone-event"
 """What SDP calls the keys that a party presses (RFC 4733)."""
@@ -106,6 +107,14 @@ def has_fingerprint(sdp: str) -> bool:
 def has_ice(sdp: str) -> bool:
     """Tell whether its writer finds the way of the media by ICE (RFC 8839 section 5.4)."""
     return "\na=ice-ufrag:" in sdp
+
+
+def without_sources(sdp: str) -> str:
+    """Leave out which SSRC is sent with (RFC 5576) for a receiver with ICE: browsers take no other one then.
+
+    After a transfer it is another one, of which nobody tells them.
+    """
+    return _SOURCE.sub("", sdp) if has_ice(sdp) else sdp
 
 
 def sends(sdp: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def test_kamailio_gets_its_places_workers_and_log_level() -> None:
     assert " -A LOG_LEVEL=0" in command
     assert ' -A DISPATCHER_LIST="/run/handoff/dispatcher.list" ' in command
     assert program.environ["HANDOFF_SETTINGS"] == "/run/handoff/settings.json"
+
+
+def test_for_web_pages_kamailio_listens_with_tcp_and_tls_after_all_else() -> None:
+    """What it connects to, it connects from the first place of a transport."""
+    sip = {"listen": ["wss:127.0.0.1:8443", "ws:127.0.0.1:8080", "tls:127.0.0.1:5061", "tcp:127.0.0.1:5060"]}
+    command = kamailio(settings(sip=sip, tls={"certificate": "/c.pem", "key": "/c.key"}), RUN).command
+    places = [place for option, place in pairwise(command) if option == "-l"]
+    assert places == ["tls:127.0.0.1:5061", "tcp:127.0.0.1:5060", "tls:127.0.0.1:8443", "tcp:127.0.0.1:8080"]
 
 
 def test_kamailio_finds_debians_python_whatever_the_path_of_the_user() -> None:
@@ -106,6 +115,19 @@ def test_the_lines_of_a_traceback_stay_together() -> None:
         OURS.replace("INFO", "DEBUG"),
     ]
     assert [log.pick(line) for line in lines][:2] == ["0(7) ERROR: Traceback", "File x"]
+
+
+def test_what_kamailio_says_of_its_own_answer_to_a_web_page_is_kept_back() -> None:
+    """Of each one it says that it is no SIP, and goes on in the same line."""
+    lines = [
+        "12(7) ERROR: <core> [core/parse_fline.c:271]: parse_first_line(): parse_first_line: bad message (offset: 22)",
+        "12(7) ERROR: <core> [core/msg_parser.c:749]: parse_msg(): ERROR: parse_msg: message=<HTTP/1.1 101 Switching",
+        "Upgrade: websocket",
+        ">",
+        f"12(7) ERROR: <core> [core/msg_translator.c:3256]: build_sip_msg_from_buf(): parsing failed{OURS}",
+    ]
+    log = KamailioLog(debug=False)
+    assert [log.pick(line) for line in lines] == ["", "", "", "", "1(77) INFO: call=00aa event=Answered"]
 
 
 def test_at_debug_level_everything_is_shown() -> None:

@@ -48,6 +48,18 @@ class TestProblems:
                 "sip.listen[0]: TLS needs a certificate here; give tls.certificate",
             ),
             (
+                {"sip": {"listen": ["ws:127.0.0.1:8080", "wss:127.0.0.1:8443"]}},
+                "sip.listen[1]: TLS needs a certificate here; give tls.certificate",
+            ),
+            (
+                {"sip": {"origins": ["app.example.com", "https://app.example.com/", "https://app.example.com:0"]}},
+                (
+                    "sip.origins[0]: 'app.example.com' is no origin of web pages; write it as https://app.example.com "
+                    "sip.origins[1]: 'https://app.example.com/' is no origin of web pages; write it as "
+                    "https://app.example.com sip.origins[2]: '0' is not a port"
+                ),
+            ),
+            (
                 {"sip": {"listen": ["127.0.0.1:5060", "udp:::1:5060", "udp:127.0.0.1", "udp:localhost:5060"]}},
                 (
                     "sip.listen[0]: '127.0.0.1:5060' is no place to listen at; write it as udp:127.0.0.1:5060 "
@@ -252,3 +264,8 @@ class TestSpeech:
         assert problems(transfer={"music": "music.mp3"})[0].startswith("transfer.music: 'music.mp3' is not an absolute")
         assert problems(rtpengine={"dtmf_listen": "2224"})[0].startswith("rtpengine.dtmf_listen: '2224' is not host")
         assert made(rtpengine={"dtmf_listen": "127.0.0.1:2224"}).rtpengine.dtmf_listen == "127.0.0.1:2224"
+
+
+def test_origins_are_compared_in_small_letters() -> None:
+    origins = ["https://App.Example.com", "http://127.0.0.1:8000", "https://[::1]"]
+    assert made(sip={"origins": origins}).sip.origins == tuple(origin.lower() for origin in origins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routing.texts import BadValue
-from routing.uris import check_agent, check_trunk, host_of, may_be_tls, on_trunk, transport_of
+from routing.uris import check_agent, check_trunk, host_of, is_web, may_be_tls, on_trunk, transport_of
 
 TRUNK = "sip:carrier.example:5070;transport=tcp"
 
@@ -54,3 +54,8 @@ def test_a_trunk_has_no_user_and_an_agent_a_host() -> None:
 )
 def test_transport_and_host_are_read_from_a_uri(uri: str, transport: str, host: str, may_be_secure: bool) -> None:
     assert (transport_of(uri), host_of(uri), may_be_tls(uri)) == (transport, host, may_be_secure)
+
+
+@pytest.mark.parametrize(("transport", "web"), [("ws", True), ("wss", True), ("tcp", False)])
+def test_a_web_page_is_known_by_its_transport(transport: str, web: bool) -> None:
+    assert is_web(f"sip:alice@page.invalid;transport={transport}") is web

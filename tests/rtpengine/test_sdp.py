@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from rtpengine.sdp import codec_names, endpoint, has_audio, has_keys, narrow, payload_types, profile, sends, spoken
+from rtpengine.sdp import (
+    codec_names,
+    endpoint,
+    has_audio,
+    has_fingerprint,
+    has_ice,
+    has_keys,
+    narrow,
+    payload_types,
+    profile,
+    sends,
+    spoken,
+    without_sources,
+)
 from tests.rtpengine.sdp import sdp
 
 NO_AUDIO = "v=0\r\nc=IN IP4 127.0.0.1\r\nm=video 20000 RTP/AVP 96\r\n"
@@ -84,3 +97,16 @@ def test_the_profile_and_the_keys_tell_whether_media_are_encrypted() -> None:
     assert (profile(secure), has_keys(secure)) == ("RTP/SAVP", True)
     assert (profile(TWO_STREAMS), has_keys(TWO_STREAMS)) == ("RTP/AVP", False)
     assert profile(NO_AUDIO) == ""
+
+
+def test_dtls_and_ice_are_known_by_their_attributes() -> None:
+    page = sdp(20000) + "a=ice-ufrag:page\r\na=fingerprint:sha-256 00:11\r\n"
+    assert (has_fingerprint(page), has_ice(page)) == (True, True)
+    assert (has_fingerprint(sdp(20000)), has_ice(sdp(20000))) == (False, False)
+
+
+def test_a_browser_is_not_told_who_sends_since_that_changes() -> None:
+    plain = sdp(20000) + "a=ssrc:925860080 cname:someone\r\n"
+    assert without_sources(plain) == plain
+    page = sdp(20000) + "a=ice-ufrag:page\r\n"
+    assert without_sources(page + "a=ssrc-group:FID 1 2\r\na=ssrc:1 cname:x\r\na=ssrc:2 cname:x\r\n") == page

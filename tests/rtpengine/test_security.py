@@ -11,6 +11,7 @@ KEYS = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key\r\n"
 PLAIN = sdp(20000, "PCMU")
 MAY = PLAIN + KEYS
 MUST = MAY.replace("RTP/AVP", "RTP/SAVP")
+PAGE = PLAIN.replace("RTP/AVP", "UDP/TLS/RTP/SAVPF") + "a=fingerprint:sha-256 00:11\r\na=ice-ufrag:page\r\n"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,10 @@ MUST = MAY.replace("RTP/AVP", "RTP/SAVP")
         (MAY, PLAIN, Security.PLAIN),
         (MUST, MAY, Security.OFFERED),
         (MUST, MUST, Security.REQUIRED),
+        (PLAIN, PAGE, Security.DTLS),
+        (PAGE, PAGE, Security.DTLS),
+        (PAGE, PLAIN, Security.PLAIN),
+        (PAGE, MAY, Security.OFFERED),
     ],
 )
 def test_an_offer_is_as_safe_as_its_receiver_has_agreed_to(
@@ -50,3 +55,10 @@ def test_keys_go_with_plain_rtp_where_they_may_be_ignored() -> None:
     required = Offer("c1", "caller", PLAIN, security=Security.REQUIRED).body()
     assert (optional["transport-protocol"], optional["OSRTP"]) == ("RTP/AVP", ("offer",))
     assert (required["transport-protocol"], required.get("OSRTP")) == ("RTP/SAVP", None)
+
+
+def test_a_page_is_offered_what_browsers_want() -> None:
+    """RFC 8827 section 6.5, RFC 8834 section 4.5, RFC 8835 section 3.4."""
+    body = Offer("c1", "caller", PLAIN, security=Security.DTLS).body()
+    wanted = {"transport-protocol": "UDP/TLS/RTP/SAVPF", "ICE": "force", "rtcp-mux": ("require",), "SDES": ("off",)}
+    assert wanted.items() <= body.items()

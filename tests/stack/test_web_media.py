@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.phones import Phones, State
-from cli.tones import AGENT, CALLER, write_tone
+from cli.tones import AGENT, CALLER, TARGET, write_tone
 from rtpengine.sdp import has_fingerprint, has_ice, profile
 from tests.stack.phone_talk import PhoneTalk
 from tests.stack.system import System
@@ -36,7 +36,7 @@ def talk() -> Iterator[PhoneTalk]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[WebPhone]:
-    with WebPhone(PAGE, {"caller": CALLER, "agent": AGENT, "message": MESSAGE}) as page:
+    with WebPhone(PAGE, {"caller": CALLER, "agent": AGENT, "target": TARGET, "message": MESSAGE}) as page:
         yield page
 
 
@@ -66,3 +66,28 @@ def test_who_wants_dtls_hears_a_caller_with_plain_media(talk: PhoneTalk, page: W
         call.hangup()
         target.reply(target.expect("BYE", timeout=5), 200)
         agent.wait(State.DISCONNECTED)
+
+
+def test_a_caller_with_dtls_is_joined_with_plain_phones_and_notices_nothing(talk: PhoneTalk, page: WebPhone) -> None:
+    target = talk.phone("target")
+    target.behave(answer_after=0.1)
+    with Ua("browser", proxy=talk.system.proxy) as caller:
+        caller.allow(180)
+        invite = caller.invite(f"sip:agent@127.0.0.1:{talk.system.port}", sdp=page.offer())
+        answer = caller.final_reply(invite)
+        caller.ack(answer)
+        page.answered(answer.body)
+        agent = talk.phone("agent").incoming()
+        page.wait_heard("agent")
+        agent.wait_heard("page", time.time())
+        assert talk.refer(agent, target).code == 202
+        answered = target.incoming()
+        page.wait_heard("target")
+        answered.wait_heard("page", time.time())
+        agent.wait(State.DISCONNECTED)
+        for phone in (agent.phone, target):
+            (offer,) = talk.wire.messages(to=phone.port, method="INVITE", requests=True)[-1:]
+            assert profile(offer.body) == "RTP/AVP"
+            assert not has_ice(offer.body)
+        caller.expect(200, to=caller.request("BYE", caller.dialog(answer)))
+        answered.wait(State.DISCONNECTED)

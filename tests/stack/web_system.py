@@ -27,6 +27,8 @@ class WebSystem(System):
             *agents,
             sip={"listen": listens, **(sip or {})},
             tls={"certificate": str(certificate), "key": str(key)},
+            sidecar=True,
+            speech={"prompt": "Press {key}."},
             users={"domains": [DOMAIN], "ping_every": 1},
         )
         self.port = self.places["udp"]
