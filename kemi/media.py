@@ -18,6 +18,7 @@ from kemi.offers import (
     to_plain,
 )
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
+from routing.held import is_held, unheld
 from routing.records import Party, Srtp
 from rtpengine import (
     Answer,
@@ -170,7 +171,7 @@ class CallMedia(Hearing):
         sends as it is, in a codec that the other one has not agreed to.
         """
         types = spoken_types(call)
-        offer = narrow(call.media.caller_sdp, types)
+        offer = narrow(unheld(call.media.caller_sdp) if is_held(call) else call.media.caller_sdp, types)
         alike = agree(offer, call.media.target_sdp)
         mute = () if alike else (peer,) if call.held else ("caller", peer)
         try:

@@ -261,11 +261,9 @@ class Outgoing:
 
     def refresh(self, call: Call, action: RefreshSession) -> None:
         """Refresh the caller's session (RFC 4028 section 7.4): UPDATE without a body, or INVITE with the SDP it has."""
-        fields = [
-            f"Contact: {self.contact(call.id)}",
-            "Supported: timer",
-            f"Session-Expires: {action.interval};refresher=uac",
-        ]
+        fields = [f"Contact: {self.contact(call.id)}", "Supported: timer"]
+        if action.interval:
+            fields.append(f"Session-Expires: {action.interval};refresher=uac")
         sdp = action.sdp if action.method == "INVITE" else ""
         if sdp:
             fields.append("Content-Type: application/sdp")

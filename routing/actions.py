@@ -80,7 +80,10 @@ class SendAck(Action):
 
 @dataclass(frozen=True, slots=True)
 class RefreshSession(Action):
-    """Keep the caller's session timer from running out, as the agent had promised (RFC 4028 section 10)."""
+    """Keep the caller's session timer from running out, as the agent had promised (RFC 4028 section 10).
+
+    Or take the caller off hold; without a timer the `interval` is 0.
+    """
 
     dialog: Dialog
     cseq: int

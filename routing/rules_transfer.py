@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from routing import actions as do
 from routing import events as ev
+from routing.held import take_off_hold
 from routing.outcomes import Outcome
 from routing.records import Attempt, Call, Delivery, Hold, Leg, Method, Party, Referral, State
 from routing.rule import (
@@ -268,6 +269,8 @@ def bridged(call: Call, event: ev.MediaBridged, now: float) -> Step:
     subscribed = call.transfer.subscription is not None
     call = call.model_copy(update={"may_refer": call.transfer.may_refer})
     call, told = tell_agent(call, 200, "OK", final=True)
+    call, resumed = take_off_hold(call)
+    told += resumed
     call, recorded = finish(call, Outcome.CONNECTED, 200, "OK", now)
     call = enter(call, State.CONNECTED)
     if call.session_timer:
