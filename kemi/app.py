@@ -25,7 +25,7 @@ from kemi.media_actions import MediaActions
 from kemi.message import SipError, done, name_call, reply, text
 from kemi.metrics import Metrics
 from kemi.names import Callback
-from kemi.outgoing import ALLOW, Outgoing
+from kemi.outgoing import ALLOW, SUPPORTED, Outgoing
 from kemi.performer import Performer
 from kemi.places import Places, by_transport
 from kemi.reaching import mend_response
@@ -106,6 +106,7 @@ class Handoff:
             credentials=CredentialFinder(settings, store),
             metrics=self.metrics,
         )
+        performer.end_consultation = self._context.engine.end_consultation
         self._calls = Calls(self._context)
         self._answers = Answers(self._context)
         self._dialogs = Dialogs(self._context, self._answers)
@@ -149,7 +150,7 @@ class Handoff:
         elif method == "ACK":
             KSR.tm.t_check_trans()
         elif method == "OPTIONS":
-            KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\nAccept: application/sdp\r\n")
+            KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\nAccept: application/sdp\r\n{SUPPORTED}\r\n")
             reply(200, "OK")
         elif method == "REGISTER" and self._context.settings.users.domains:
             self._registrar.register()

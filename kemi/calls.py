@@ -1,4 +1,4 @@
-"""New calls: from a trunk to an agent of the pool that the called number or domain belongs to."""
+"""New calls: from a trunk to an agent of the pool that the called number or domain belongs to, or a consultation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import KSR
 
 from kemi.certificates import name_peer
+from kemi.consultations import RINGING, find_consulted, takes_replaces
 from kemi.message import (
     Mark,
     SipError,
+    addressed_call,
     body,
     done,
     header,
@@ -36,6 +38,7 @@ from rtpengine import NodeFailed, RtpengineError
 
 if TYPE_CHECKING:
     from kemi.context import Context
+    from routing.records import Destination
 
 RELATIVE_WEIGHTS = 11
 """Kamailio's dispatcher algorithm: shares by the `rweight` of each agent."""
@@ -54,7 +57,12 @@ class Calls:
         settings = self._context.settings
         if KSR.tm.t_newtran() <= 0:
             return  # a retransmission, answered by tm
+        if header("Replaces") and addressed_call(text("$rU")):
+            raise SipError(403, "A dialog of handoff itself is not replaced")
         trunk = settings.trunk_for(KSR.kx.get_srcip())
+        if consulted := find_consulted(self._context, trunk=trunk is not None):
+            self._consult(*consulted)
+            return
         if trunk is None or from_page():
             raise SipError(403, "Not a trunk of this system")
         pool = settings.pool_for(text("$rU"), text("$rd"))
@@ -62,16 +70,29 @@ class Calls:
             raise SipError(404, "No agents for this number")
         if not done(KSR.dispatcher.ds_select_dst(pool_set(settings, pool), RELATIVE_WEIGHTS)):
             raise SipError(503, "No agent is available", retry_after=10)
+        self._prepare(pool.name, pool.ring_timeout)
+        KSR.pv.sets("$avp(trunk)", trunk.name)
+        self._relay()
+
+    def _consult(self, name: str, place: Destination) -> None:
+        """Send the INVITE of an agent to the person that it consults."""
+        self._prepare(name, place.ring_timeout)
+        KSR.pv.sets("$avp(consulted)", "1")
+        KSR.htable.sht_sets(RINGING, name_call(), text("$ft"))
+        KSR.pv.sets("$ru", place.uri)
+        KSR.pv.unset("$du")
+        self._relay()
+
+    def _prepare(self, name: str, ring_timeout: float) -> None:
+        """Anchor the media and stay in the way of all that follows; `name` is the pool's, or the target's."""
         call_id = name_call()
         node = self._anchor(call_id, body())
-        KSR.hdr.remove("Route")  # whatever led here: from here on the pool says where it goes
+        KSR.hdr.remove("Route")  # whatever led here: from here on we say where it goes
         KSR.rr.add_rr_param(str(Mark(call_id, int(text("$cs")), node, text("$ft"))))
         KSR.rr.record_route()
-        KSR.pv.sets("$avp(pool)", pool.name)
-        KSR.pv.sets("$avp(trunk)", trunk.name)
+        KSR.pv.sets("$avp(pool)", name)
         KSR.pv.sets("$avp(node)", node)
-        KSR.tm.t_set_fr(round(1000 * pool.ring_timeout), round(1000 * settings.sip.no_reply_timeout))
-        self._relay()
+        KSR.tm.t_set_fr(round(1000 * ring_timeout), round(1000 * self._context.settings.sip.no_reply_timeout))
 
     def _anchor(self, call_id: str, sdp: str) -> str:
         """Give the caller's offer to an rtpengine node, to another one where that fails; names the node."""
@@ -92,13 +113,21 @@ class Calls:
         """Send the INVITE to the agent chosen, or to the next one that it can be sent to; raises SipError."""
         KSR.tm.t_on_reply(Callback.CALL_REPLY)
         KSR.tm.t_on_failure(Callback.CALL_FAILURE)
-        name_peer(text("$du"))
+        name_peer(text("$du") or text("$ru"))
         while not done(KSR.tm.t_relay()):
-            KSR.warn(f"call={name_call()} agent={text('$du')} cannot be reached\n")
-            if not done(KSR.dispatcher.ds_next_dst()):
+            KSR.warn(f"call={name_call()} {text('$du') or text('$ru')} cannot be reached\n")
+            if not self._choose_next():
                 self._context.media.release(text("$avp(node)"), name_call())
-                raise SipError(503, "No agent is available", retry_after=10)
+                raise SipError(503, "Nobody can be reached", retry_after=10)
             name_peer(text("$du"))
+
+    @staticmethod
+    def _choose_next() -> bool:
+        """Go on to the next agent of the pool; there is none beside a person who is consulted."""
+        if text("$avp(consulted)"):
+            KSR.htable.sht_rm(RINGING, name_call())
+            return False
+        return done(KSR.dispatcher.ds_next_dst())
 
     def replied(self) -> None:
         """Anchor the agent's media in a provisional or final response, and keep a record when it has answered."""
@@ -118,7 +147,11 @@ class Calls:
         if status < 200 or text("$rm") != "INVITE":
             return
         call = self._record(call_id, node, Media(caller_sdp=offer, caller_view=view, agent_sdp=sdp))
-        self._context.metrics.call(call.pool)
+        if text("$avp(consulted)"):
+            call = call.model_copy(update={"may_refer": False, "takes_replaces": takes_replaces()})
+            KSR.htable.sht_rm(RINGING, call_id)
+        else:
+            self._context.metrics.call(call.pool)
         people = f"caller={call.caller.remote_target} agent={call.agent.remote_target if call.agent else ''}"
         KSR.info(f"call={call_id} event=CallAnswered to=talking pool={call.pool} {people}\n")
         try:
@@ -196,11 +229,12 @@ class Calls:
         """Try the next agent where this one is out of order or does not answer; else let go of the media."""
         status = KSR.tm.t_get_status_code()
         cancelled = done(KSR.tm.t_is_canceled())
-        if not cancelled and (status == 408 or 500 <= status < 600) and done(KSR.dispatcher.ds_next_dst()):
+        if not cancelled and (status == 408 or 500 <= status < 600) and self._choose_next():
             KSR.info(f"call={name_call()} agent failed with {status}, trying {text('$du')}\n")
             try:
                 self._relay()
             except SipError as error:
                 reply(error.status, error.text, error.retry_after)
             return
+        KSR.htable.sht_rm(RINGING, name_call())
         self._context.media.release(text("$avp(node)"), name_call())

@@ -13,6 +13,7 @@ from routing.secrets import Secret
 from routing.store import StoreError
 from routing.targets import Target, TargetError
 from routing.texts import BadValue
+from routing.uris import host_of
 from routing.values import parse_sip_uri
 
 if TYPE_CHECKING:
@@ -42,13 +43,14 @@ class CredentialFinder:
             except BadValue as error:
                 KSR.err(f"secrets of targets cannot be decrypted: {error}\n")
 
-    def find(self, target: str, uri: str) -> Credentials | None:
+    def find(self, target: str, uri: str, *, by_host: bool = False) -> Credentials | None:
         """Find user and secret for the endpoint `uri` of the target; None where there are none that can be used.
 
-        Why not is in the log. A URI that the target does not have, such as one of a 302, gets no credentials.
+        Why not is in the log. A URI that the target does not have, such as one of a 302, gets no credentials; but
+        with `by_host`, one at the host of an endpoint gets those of that, as the Contact of who answered there.
         """
         try:
-            return self._find(target, uri)
+            return self._find(target, uri, by_host=by_host)
         except (BadValue, TargetError, StoreError) as error:
             words = error.text if isinstance(error, StoreError) else " ".join(str(error).split())
             KSR.err(f"target={target} endpoint={uri} asks for credentials that cannot be used: {words}\n")
@@ -69,13 +71,16 @@ class CredentialFinder:
             KSR.err(f"trunk={name} asks for credentials that cannot be used: {error}\n")
             return None
 
-    def _find(self, target: str, uri: str) -> Credentials | None:
+    def _find(self, target: str, uri: str, *, by_host: bool) -> Credentials | None:
         data = self._store.target(target)
         endpoints = Target.from_json(data).endpoints if data is not None else ()
-        endpoint = next((each for each in endpoints if each.uri == uri and each.secret), None)
+        keyed = [each for each in endpoints if each.secret]
+        endpoint = next((each for each in keyed if each.uri == uri), None)
+        if endpoint is None and by_host:
+            endpoint = next((each for each in keyed if host_of(each.uri) == host_of(uri)), None)
         if endpoint is None or endpoint.secret is None:
             mend = f"give them with `handoff targets set {target} --user NAME --secret-prompt`"
             KSR.warn(f"target={target} endpoint={uri} asks for credentials, and there are none; {mend}\n")
             return None
-        user = endpoint.user or urllib.parse.unquote(parse_sip_uri(uri).user or "")
+        user = endpoint.user or urllib.parse.unquote(parse_sip_uri(endpoint.uri).user or "")
         return Credentials(user, find_value(endpoint.secret, self._key))

@@ -11,9 +11,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+import KSR
+
 from routing import actions as do
-from routing.events import DeadlinePassed, Event
+from routing.events import ConsultationOver, DeadlinePassed, Event
 from routing.machine import step
+from routing.records import BadRecordError
+from routing.rule import IllegalEventError
+from routing.store import CallUnknown, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +79,15 @@ class Engine:
         with self._store.lease(call_id) as lease:
             call, actions = self._apply(lease, find)
         return self._perform(call, actions)
+
+    def end_consultation(self, call_id: str) -> None:
+        """Tell a consultation that it is over; one that nobody can be told of is left to agent and person to end."""
+        try:
+            self.handle(call_id, lambda _: ConsultationOver())
+        except CallUnknown:
+            return  # they have hung up
+        except (StoreError, BadRecordError, IllegalEventError) as error:
+            KSR.warn(f"call={call_id} the consultation is not ended: {error.text}\n")
 
     def _perform(self, call: Call, actions: Sequence[do.Action]) -> Call:
         follow = [self._performer.perform(action, call) for action in actions]

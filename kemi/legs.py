@@ -109,7 +109,7 @@ class Legs:
         leg = call.calling(asked.leg)
         if leg is None or call.transfer is None:
             return asked
-        login = self._context.credentials.find(call.transfer.target, leg.uri)
+        login = self._context.credentials.find(call.transfer.target, leg.uri, by_host=call.transfer.consultation != "")
         if login is None:
             return asked
         try:

@@ -111,9 +111,9 @@ def split_routes(values: list[str]) -> list[str]:
     return [entry for value in values for entry in _ROUTE.findall(value)]
 
 
-def name_call() -> str:
-    """Make the call id from the caller's Call-ID: the same on every node, without asking anyone."""
-    return hashlib.blake2b(sip_call_id().encode(), digest_size=8).hexdigest()
+def name_call(of: str | None = None) -> str:
+    """Make the call id from the caller's Call-ID, this message's or another: the same on every node."""
+    return hashlib.blake2b((sip_call_id() if of is None else of).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from routing.records import Call, Dialog, Leg, Transfer
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, PRACK"
+SUPPORTED = "Supported: replaces"
 UDP_LIMIT = 1300
 """Bytes beyond which a request goes by TCP (RFC 3261 section 18.1.1)."""
 _OWN_FIELDS = "Via: SIP/2.0/UDP ;branch=z9hG4bK0123.0123456789abcdef0123456789abcdef.0\r\nContent-Length: 999\r\n\r\n"
@@ -161,10 +162,12 @@ class Outgoing:
             f"Contact: {self.contact(call.id, leg.number, leg.uri)}",
             "Max-Forwards: 70",
             f"Allow: {ALLOW}",
+            SUPPORTED,
             f"X-Handoff-Call: {call.id}",
             *identity_fields(call, transfer, leg),
             *(f"{name}: {value}" for name, value in extra.items()),
             *map(": ".join, authorization),
+            *([f"Route: {leg.route}"] if leg.route else []),
         ]
         if may_be_tls(leg.uri):  # DNS chooses the transport after the Contact has been written
             self._secure_contact = self.contact(call.id, leg.number, f"{leg.uri};transport=tls")
@@ -172,7 +175,8 @@ class Outgoing:
         self._hooks = _LEG_HOOKS
         self._ring_timeout = leg.ring_until - leg.started_at
         try:
-            return self._send("INVITE", leg.uri, leg.registered.hop if leg.registered else "", fields, body, grows=True)
+            hop = leg.registered.hop if leg.registered else uri_of(leg.route)
+            return self._send("INVITE", leg.uri, hop, fields, body, grows=True)
         finally:
             self._hooks, self._secure_contact = None, ""
 

@@ -46,6 +46,7 @@ class Performer:
         self._speech = speech
         self._hunting = hunting
         self.answering: Callable[[Answering, Call], None] | None = None
+        self.end_consultation: Callable[[str], None] | None = None
 
     def perform(self, action: do.Action, call: Call) -> Event | None:  # noqa: C901, PLR0912 - one line an action
         """Do one action; gives the event that follows from it, if any."""
@@ -55,6 +56,9 @@ class Performer:
                 self.answering(action, call)
             case do.SendNotify():
                 self._outgoing.notify(call, action)
+            case do.EndConsultation():
+                assert self.end_consultation is not None, "set when all parts are there"
+                self.end_consultation(action.call_id)
             case do.SendAck():
                 self._outgoing.ack(action)
             case do.SendBye():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import KSR
 
 from kemi.bodies import summary_in_refer
+from kemi.consultations import Attended, attend
 from kemi.message import SipError, done, header, headers, uri_of
 from routing.events import TransferRequested
 from routing.records import Party, Subscription
@@ -56,19 +57,21 @@ def read_refer(context: Context, sender: Sender, cseq: int) -> Finding:
             raise SipError(491, "The caller is not connected yet", retry_after=1)
         if not call.may_refer:
             raise SipError(403, "This peer may not transfer calls")
-        target = context.transfers.find(refer_to, lambda uri: done(KSR.is_myself(uri)))
+        if refer_to.replaces:
+            attended = attend(context, call, sender.within(call), refer_to)
+        else:
+            attended = Attended(context.transfers.find(refer_to, lambda uri: done(KSR.is_myself(uri))))
         before = (done_before.subscription for done_before in call.history)
         again = any(one and one.leg == sender.leg for one in before) or call.transfer is not None
-        return TransferRequested(
-            context.transfers.plan(
-                call,
-                target,
-                "refer",
-                requested_at=requested_at,
-                subscription=subscription.model_copy(update={"event_id": str(cseq)}) if again else subscription,
-                headers={"Referred-By": referred_by},
-                summary=refer_to.settings.get("summary", ""),
-            )
+        transfer = context.transfers.plan(
+            call,
+            attended.target,
+            "refer",
+            requested_at=requested_at,
+            subscription=subscription.model_copy(update={"event_id": str(cseq)}) if again else subscription,
+            headers={"Referred-By": referred_by},
+            summary=refer_to.settings.get("summary", ""),
         )
+        return TransferRequested(attended.applied(transfer))
 
     return find

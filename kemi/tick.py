@@ -179,6 +179,8 @@ class Timer:
             refer_to = ReferTo.parse(destination)
         except BadValue as error:
             raise CommandError(f"there is no target {destination}, and as a URI: {error}") from error
+        if refer_to.replaces:
+            raise CommandError("a URI with Replaces is for the REFER of an agent: leave it out")
         return self._context.transfers.find(refer_to, lambda uri: done(KSR.is_myself(uri))), dict(refer_to.settings)
 
     def _press(self, command: dict[str, Any]) -> None:

@@ -58,6 +58,21 @@ class Transfers:
         except BadValue as error:
             raise SipError.of(error) from error
 
+    def consulted(self, target: Target, now: float) -> tuple[str, Destination]:
+        """Name whom an agent consults that calls this target, and where: the first endpoint, or a fallback's.
+
+        Raises SipError: 480 when all are closed, 404 for a number without a trunk.
+        """
+        chosen = self._open([target, *self._fallbacks(target)], now)[0]
+        endpoint = _in_turn(chosen)[0]
+        try:
+            uri = on_trunk(endpoint.uri, self._settings.tel_trunk)
+        except BadValue as error:
+            raise SipError(error.status, plain(error.what)) from error
+        if may_be_tls(uri):
+            trust(host_of(uri), chosen.ca_file)
+        return chosen.name, Destination(uri=uri, ring_timeout=endpoint.ring_timeout or chosen.ring_timeout)
+
     def named(self, name: str) -> Target | None:
         """Read the target of this name, or make one of the pool of this name; None where there is neither.
 

@@ -71,6 +71,13 @@ class SendBye(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class EndConsultation(Action):
+    """Tell the call in which the agent had consulted the person that it is over."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendAck(Action):
     """Acknowledge a second person's 2xx to one INVITE; the first one's was acknowledged by the transaction layer."""
 

@@ -29,6 +29,11 @@ class TransferCancelled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsultationOver(Event):
+    """The person whom an agent consulted in this call talks with the caller, in a call of their own."""
+
+
+@dataclass(frozen=True, slots=True)
 class LegRang(Event):
     """An endpoint sent a provisional response from 180 to 189 to the INVITE of this CSeq."""
 

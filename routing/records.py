@@ -55,7 +55,7 @@ class Deadline(StrEnum):
     """What a call waits for; each is a time in the record and an event when it passes.
 
     `sound` is when a party is to hear something, or is to be helped to hear it; `heard` is when that, and the pause
-    after it, is over.
+    after it, is over. `consulted` is when a call ends whose two parties a transfer has made needless.
     """
 
     REFERRAL = "referral"
@@ -64,6 +64,7 @@ class Deadline(StrEnum):
     HEARD = "heard"
     BRIDGE = "bridge"
     AGENT_BYE = "agent_bye"
+    CONSULTED = "consulted"
     CHECK = "check"
     REFRESH = "refresh"
 
@@ -165,6 +166,8 @@ class Destination(Record):
     registered: Registered | None = None
     refusal: Refusal | None = None
     """Why it need not be tried: the user is registered nowhere."""
+    route: str = ""
+    """Through which proxies it is reached: the value of a Route header."""
 
 
 class Srtp(StrEnum):
@@ -214,6 +217,7 @@ class Leg(Record):
     """Rises with each challenge that is answered (RFC 3261 section 8.1.3.5)."""
     max_calls: int | None = None
     """As its destination's."""
+    route: str = ""
     redirected: bool = False
     """Whether another endpoint has sent us here (302): that is followed once."""
     registered: Registered | None = None
@@ -307,6 +311,8 @@ class Transfer(Record):
     """Whether the person may hand the call on."""
     fallback: Transfer | None = None
     """The transfer that is made when this one fails."""
+    consultation: str = ""
+    """The call in which the agent talks with the person already; it ends when caller and person do."""
     subscription: Subscription | None = None
     requested_at: float
     invited_at: float | None = None
@@ -403,6 +409,8 @@ class Call(Record):
     session_timer: SessionTimer | None = None
     check_every: float = 30.0
     """Seconds between two looks at whether the parties still send media."""
+    takes_replaces: bool = False
+    """Whether the person that an agent consults in this call has said to understand Replaces (RFC 3891)."""
     identity: dict[str, str] = {}
     """Header fields of the caller's INVITE that the target gets too: P-Asserted-Identity, Privacy, History-Info."""
     transfer: Transfer | None = None

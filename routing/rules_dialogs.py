@@ -21,7 +21,7 @@ from routing.rule import (
 )
 from routing.rules_failing import AFTER_FAILURE, bridge_failed, close, let_leg_go
 from routing.rules_strays import no_dialog
-from routing.rules_transfer import bridge
+from routing.rules_transfer import AGENT_BYE_AFTER, bridge
 
 JOINED = {State.LEAVING, State.CONNECTED}
 """The states in which caller and target talk."""
@@ -85,6 +85,22 @@ def hang_up_sorry(call: Call, event: ev.CallerHungUp, now: float) -> Step:
     call, closed = close(call, now)
     call, actions = hang_up.apply(call, event, now)
     return call, [*closed, *actions]
+
+
+# --- consultations ---------------------------------------------------------------------------------------------------
+
+
+@leads_to()
+def linger(call: Call, event: ev.ConsultationOver, now: float) -> Step:
+    """Give the phones time for their own BYE: one that understands Replaces sends it (RFC 3891 section 3)."""
+    return call.with_deadlines(consulted=now + AGENT_BYE_AFTER), []
+
+
+@leads_to(State.ENDED)
+def end_consultation(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
+    """End the call of agent and person, since the person now talks with the caller."""
+    call, actions = end(call, ELSEWHERE)
+    return call, [*actions, do.ForgetCall()]
 
 
 # --- parties that vanish ---------------------------------------------------------------------------------------------

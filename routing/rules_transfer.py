@@ -154,6 +154,7 @@ def invite(
         started_at=now,
         ring_until=until,
         max_calls=destination.max_calls if destination else None,
+        route=destination.route if destination else "",
         redirected=redirected,
         registered=destination.registered if destination else None,
         refusal=destination.refusal if destination else None,
@@ -267,10 +268,11 @@ def bridged(call: Call, event: ev.MediaBridged, now: float) -> Step:
     """Tell the agent the truth and let it go: at once if it knew of nothing, else it has a second for its own BYE."""
     assert call.transfer is not None, "a transfer is under way"
     subscribed = call.transfer.subscription is not None
+    consultation = call.transfer.consultation
     call = call.model_copy(update={"may_refer": call.transfer.may_refer})
     call, told = tell_agent(call, 200, "OK", final=True)
     call, resumed = take_off_hold(call)
-    told += resumed
+    told += [*resumed, *([do.EndConsultation(consultation)] if consultation else [])]
     call, recorded = finish(call, Outcome.CONNECTED, 200, "OK", now)
     call = enter(call, State.CONNECTED)
     if call.session_timer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import sipmessage
 
+from routing.replaces import Replaces
 from routing.texts import (
     BadValue,
     check_address,
@@ -134,6 +135,8 @@ class ReferTo:
     """The host in its normal form; "" for a tel: URI."""
     settings: Mapping[str, str]
     """Decoded values by setting: mode, message, summary."""
+    replaces: Replaces | None = None
+    """The dialog that the caller is to take the place in (RFC 3891): an attended transfer (RFC 5589 section 7)."""
 
     @classmethod
     def parse(cls, value: str) -> Self:
@@ -154,14 +157,13 @@ class ReferTo:
         if parameters.get("method", "INVITE") != "INVITE":
             raise BadValue(f"a REFER to send {shown(parameters['method'])} is not yet available", 501)
         headers = _pairs(parts.headers.split("&") if parts.headers else (), "a header in the Refer-To URI")
-        if "replaces" in headers:
-            raise BadValue("a transfer with Replaces is not yet available", 501, mend="leave out Replaces")
         kept = tuple(p for p in parts.parameters if not p.lower().startswith((URI_PARAMETER, "method=")))
         return cls(
             uri=str(dataclasses.replace(parts, parameters=kept)),
             user=uri.global_phone_number or uri.user or "",
             host=uri.host,
             settings={**_settings(parameters, URI_PARAMETER), **_settings(headers, HEADER)},
+            replaces=Replaces.parse(headers["replaces"]) if "replaces" in headers else None,
         )
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:

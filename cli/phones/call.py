@@ -158,6 +158,14 @@ class PhoneCall:
         """Ask the peer to call `to_uri` (RFC 3515); each NOTIFY then comes as `TransferProgress`."""
         return self._ask("REFER", timeout, lambda call: call.xfer(to_uri, options(headers=headers)))
 
+    def refer_replacing(self, other: PhoneCall, timeout: float = _PATIENCE) -> ReplyReceived:
+        """Ask the peer to take our place in another call of this phone (RFC 5589 section 7)."""
+
+        def order(call: EngineCall) -> None:
+            call.xferReplaces(self._engine.calls[other.number], options())
+
+        return self._ask("REFER", timeout, order)
+
     def request(
         self,
         method: str,

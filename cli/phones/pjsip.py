@@ -259,6 +259,13 @@ class EngineCall(pj.Call):  # type: ignore[misc]
         prm.newCall = EngineCall(self.engine, self.account)
 
     @_safe
+    def onCallReplaceRequest(self, prm: Any) -> None:  # noqa: N802
+        """Take the call that is to replace this one; PJSIP answers it, and ends this one."""
+        call = EngineCall(self.engine, self.account)
+        prm.newCall = call
+        self.engine.journal.post(Incoming(phone=self.account.name, call=call.number, message=prm.rdata.wholeMsg))
+
+    @_safe
     def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
         """Tell the digit."""
         self._post(DigitHeard, digit=prm.digit)

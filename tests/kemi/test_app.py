@@ -70,6 +70,7 @@ def test_a_stranger_may_not_call(handoff: Handoff, ksr: FakeKsr) -> None:
     """Only trunks may; without any in the config that is this machine."""
     ksr.on("tm.t_newtran")
     ksr.on("kx.get_srcip", returns="192.0.2.1")
+    ksr.on("dispatcher.ds_is_from_list_mode", returns=-1)
     assert request(handoff, ksr, "INVITE") == [(403, "Not a trunk of this system")]
 
 

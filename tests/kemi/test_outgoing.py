@@ -57,6 +57,18 @@ def test_without_a_summary_the_invite_is_plain(outgoing: Outgoing, ksr: FakeKsr)
         assert "X-Handoff-Summary" not in fields
 
 
+def test_an_invite_goes_along_its_route(outgoing: Outgoing, ksr: FakeKsr) -> None:
+    """To the first of the proxies; all are named."""
+    route = "<sip:one@127.0.0.1;lr>, <sip:two@127.0.0.1;lr>"
+    ksr.allow("tm.t_uac_send")
+    to = leg().model_copy(update={"route": route})
+    assert outgoing.invite(anchored(FakeRtpengine()), to, transfer(), SDP)
+    ((method, uri, hop, _, lines, _),) = ksr.called("tm.t_uac_send")
+    assert (method, uri, hop) == ("INVITE", to.uri, "sip:one@127.0.0.1;lr")
+    assert f"Route: {route}\r\n" in str(lines)
+    assert "Supported: replaces\r\n" in str(lines)
+
+
 def test_a_summary_goes_as_header(outgoing: Outgoing, ksr: FakeKsr) -> None:
     """Percent-encoded."""
     _, fields, body = invite(outgoing, ksr, summarised(Delivery.HEADER))

@@ -269,6 +269,8 @@ def _word(action: Action) -> str:  # noqa: C901, PLR0911, PLR0912 one line for e
             return f"open leg {leg.number}"
         case do.PrepareSpeech(sounds=sounds):
             return f"prepare {' '.join(sound.text for sound in sounds)}"
+        case do.EndConsultation(call_id=call_id):
+            return f"end consultation {call_id}"
         case do.SendMessage(text=text):
             return f"MESSAGE {text}"
         case _:

@@ -61,6 +61,7 @@ def everything(call: Call) -> Iterator[ev.Event]:
     listener = Party.CALLER if call.state in {State.ANNOUNCING, State.APOLOGISING} else Party.TARGET
     yield ev.SoundStarted(listener, 2.0)
     yield from (ev.SoundMissing(listener, sound) for sound in (MESSAGE, Standard.MESSAGE))
+    yield ev.ConsultationOver()
     yield ev.MediaBridged()
     yield ev.MediaFailed(488, "No codec")
     yield ev.MediaLost("no media")

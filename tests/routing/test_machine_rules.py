@@ -107,6 +107,11 @@ class Calls(RuleBasedStateMachine):
         """Let a person give up the transfer."""
         self.happens(ev.TransferCancelled())
 
+    @rule()
+    def consultation_is_over(self) -> None:
+        """Let the person have been put through in another call."""
+        self.happens(ev.ConsultationOver())
+
     @rule(back=st.integers(0, 2))
     def rings(self, back: int) -> None:
         """Let an endpoint ring, current or not."""

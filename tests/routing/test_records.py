@@ -86,7 +86,13 @@ TRANSFERS = some(
     refer_timeout=TIMES,
     endpoints=many(
         some(
-            Destination, uri=TEXTS, ring_timeout=TIMES, max_calls=st.none() | NUMBERS, together=st.booleans(), **REACHED
+            Destination,
+            uri=TEXTS,
+            ring_timeout=TIMES,
+            route=TEXTS,
+            max_calls=st.none() | NUMBERS,
+            together=st.booleans(),
+            **REACHED,
         )
     ),
     **dict.fromkeys(("at_once", "tried"), NUMBERS),
@@ -103,6 +109,7 @@ TRANSFERS = some(
     rounds_left=NUMBERS,
     fixed=st.booleans(),
     may_refer=st.booleans(),
+    consultation=TEXTS,
     fallback=st.none() | st.just(transfer()),
     subscription=st.none()
     | some(
@@ -130,7 +137,7 @@ TRANSFERS = some(
 LEGS = some(
     Leg,
     number=NUMBERS,
-    **dict.fromkeys(("uri", "call_id", "tag", "sender"), TEXTS),
+    **dict.fromkeys(("uri", "call_id", "tag", "sender", "route"), TEXTS),
     **dict.fromkeys(("started_at", "ring_until"), TIMES),
     cseq=NUMBERS,
     max_calls=st.none() | NUMBERS,
@@ -157,6 +164,7 @@ CALLS = some(
     session_timer=st.none()
     | some(SessionTimer, interval=TIMES, method=st.sampled_from(["UPDATE", "INVITE"]), refreshed_at=TIMES),
     check_every=TIMES,
+    takes_replaces=st.booleans(),
     identity=HEADERS,
     transfer=st.none() | TRANSFERS,
     history=many(TRANSFERS),

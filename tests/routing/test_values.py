@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from routing import values
+from routing.replaces import Replaces
 from routing.values import BadValue, ReferTo, check_endpoint, parse_sip_uri
 
 
@@ -192,6 +193,8 @@ class TestReferTo:
             "<sip:s@h;handoff-mode=a%0a>",
             "<sip:s@h?=x>",
             "<sip:s@h?X-A=1&x-a=2>",
+            "<sip:s@h?Replaces=a%40b%3Bto-tag%3D1>",
+            "<sip:s@h?Replaces=a&Replaces=b>",
             "<sip:s@h;handoff-mod=blind>",
             "<sip:s@h?X-Handoff-Sumary=x>",
             "<sip:s@h?X-Handoff-Summary=100%>",
@@ -203,10 +206,16 @@ class TestReferTo:
             ReferTo.parse(value)
         assert refused.value.status == 400
 
-    @pytest.mark.parametrize("value", ["<sip:s@h?Replaces=a%40b%3Bto-tag%3D1>", "<sip:s@h;method=BYE>"])
-    def test_what_is_not_yet_available_is_refused_with_501(self, value: str) -> None:
+    def test_replaces_names_the_dialog_that_is_to_be_replaced(self) -> None:
+        value = "<sip:s@h;transport=tcp?Replaces=12%40b.c%3Bto-tag%3Dx1%3Bfrom-tag%3Dy2%3Bearly-only&Require=replaces>"
+        refer_to = ReferTo.parse(value)
+        assert refer_to.replaces == Replaces("12@b.c", "x1", "y2", early_only=True)
+        assert (refer_to.uri, refer_to.settings) == ("sip:s@h;transport=tcp", {})
+        assert ReferTo.parse("<sip:s@h>").replaces is None
+
+    def test_what_is_not_yet_available_is_refused_with_501(self) -> None:
         with pytest.raises(BadValue, match="not yet available") as refused:
-            ReferTo.parse(value)
+            ReferTo.parse("<sip:s@h;method=BYE>")
         assert refused.value.status == 501
 
     @pytest.mark.parametrize(

@@ -25,9 +25,12 @@ net_interface 127.0.0.1
 sip_listen 127.0.0.1:{port}
 audio_player aubridge,ear
 audio_source ausine,{tone}
+ausrc_srate 48000
+ausrc_channels 2
 audio_alert aubridge,bell
 module_path {modules}
 module opus.so
+module g711.so
 module ausine.so
 module aubridge.so
 module sndfile.so
@@ -37,12 +40,12 @@ ctrl_tcp_listen 127.0.0.1:{control}
 module_app account.so
 snd_path {folder}
 """
-ACCOUNT = "<{uri}>;answermode=auto;audio_codecs=opus/48000/2;{register}\n"
+ACCOUNT = "<{uri}>;answermode=auto;audio_codecs={codec};{register}\n"
 REGISTER = 'regint=600;auth_user={user};auth_pass={password};outbound="sip:{registrar};transport={transport}"'
 
 
 class Baresip:
-    """A context manager; its voice is a tone of `tone` hertz, and it takes calls for `user` alone.
+    """A context manager; its voice is a tone of `tone` hertz in one codec, and it takes calls for `user` alone.
 
     With the host of a `registrar`, it registers there; with a `login` by `transport`, and is ready when it has.
     """
@@ -55,6 +58,7 @@ class Baresip:
         registrar: str = "",
         login: Login | None = None,
         transport: str = "udp",
+        codec: str = "opus/48000/2",
     ) -> None:
         self.port = free_port()
         self._login = login
@@ -62,7 +66,7 @@ class Baresip:
         if login:
             fields = {"password": login.password, "registrar": login.registrar, "transport": transport}
             uri, register = login.uri, REGISTER.format(user=user, **fields)
-        self._account = ACCOUNT.format(uri=uri, register=register)
+        self._account = ACCOUNT.format(uri=uri, register=register, codec=codec)
         self.uri = f"sip:{user}@127.0.0.1:{self.port}"
         self._tone = tone
         self._control = free_port()
