@@ -80,7 +80,10 @@ class Calls:
         KSR.pv.sets("$avp(consulted)", "1")
         KSR.htable.sht_sets(RINGING, name_call(), text("$ft"))
         KSR.pv.sets("$ru", place.uri)
-        KSR.pv.unset("$du")
+        if place.registered:
+            KSR.pv.sets("$du", place.registered.hop)
+        else:
+            KSR.pv.unset("$du")
         self._relay()
 
     def _prepare(self, name: str, ring_timeout: float) -> None:

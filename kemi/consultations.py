@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import KSR
 
 from kemi.message import SipError, done, headers, name_call, text
-from kemi.transfers import plain
 from routing.outcomes import Mode
 from routing.pools import pool_set
 from routing.records import Destination, Method, Party, State
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 RINGING = "consulting"
 """Shared memory of this node: the tag of the agent in each consultation that has not been answered yet."""
+NOBODY = {400, 403, 404}
+"""What is answered where the Request-URI names nobody to consult."""
 _ANY_SET = -1
 _ANY_PROTOCOL = 2
 _ANY_PORT = 1
@@ -46,16 +47,19 @@ def find_consulted(context: Context, *, trunk: bool) -> tuple[str, Destination] 
     if not _from_agent(context, 0 if trunk else _ANY_PORT):
         return None
     try:
-        target = context.transfers.find(ReferTo.parse(f"<{text('$ru')}>"), lambda uri: done(KSR.is_myself(uri)))
-    except (SipError, BadValue, StoreError) as error:
-        if trunk and not (isinstance(error, SipError) and error.status >= 500):
+        try:
+            target = context.transfers.find(ReferTo.parse(f"<{text('$ru')}>"), lambda uri: done(KSR.is_myself(uri)))
+        except BadValue as error:
+            raise SipError.of(error) from error
+        return context.transfers.consulted(target, time.time())
+    except SipError as error:
+        if trunk and error.status in NOBODY:
             return None
-        if isinstance(error, StoreError):
-            raise SipError(503, "Nobody can be consulted right now", retry_after=2) from error
-        if isinstance(error, BadValue):
-            raise SipError(error.status, plain(error.what)) from error
         raise
-    return context.transfers.consulted(target, time.time())
+    except StoreError as error:
+        if trunk:
+            return None
+        raise SipError(503, "Nobody can be consulted right now", retry_after=2) from error
 
 
 def _from_agent(context: Context, mode: int) -> bool:
@@ -104,7 +108,7 @@ def attend(context: Context, call: Call, party: Party, refer_to: ReferTo) -> Att
     try:
         uri = check_endpoint(person.remote_target)
     except BadValue as error:
-        raise SipError(error.status, plain(error.what)) from error
+        raise SipError.of(error) from error
     transfer = context.settings.transfer
     name = consultation.pool if role is Party.AGENT else ""
     target = context.transfers.named(name) or Target(

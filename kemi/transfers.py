@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import KSR
 
+from kemi.certificates import trust
 from kemi.hunting import resting
 from kemi.message import SipError, plain
 from kemi.reaching import phones_of
@@ -21,7 +22,7 @@ from routing.records import Call, Destination, Hold, Method, Subscription, Trans
 from routing.target_fields import WEIGHT, Strategy, check_summary
 from routing.targets import FALLBACKS, Target, TargetError
 from routing.trunks import Learned
-from routing.uris import host_of, on_trunk
+from routing.uris import host_of, may_be_tls, on_trunk
 from routing.values import BadValue, ReferTo
 
 if TYPE_CHECKING:
@@ -61,17 +62,21 @@ class Transfers:
     def consulted(self, target: Target, now: float) -> tuple[str, Destination]:
         """Name whom an agent consults that calls this target, and where: the first endpoint, or a fallback's.
 
-        Raises SipError: 480 when all are closed, 404 for a number without a trunk.
+        Raises SipError: 480 when all are closed or the user is registered nowhere, 404 for a number without a trunk.
         """
         chosen = self._open([target, *self._fallbacks(target)], now)[0]
         endpoint = _in_turn(chosen)[0]
         try:
             uri = on_trunk(endpoint.uri, self._settings.tel_trunk)
         except BadValue as error:
-            raise SipError(error.status, plain(error.what)) from error
-        if may_be_tls(uri):
-            trust(host_of(uri), chosen.ca_file)
-        return chosen.name, Destination(uri=uri, ring_timeout=endpoint.ring_timeout or chosen.ring_timeout)
+            raise SipError.of(error) from error
+        place = Destination(uri=uri, ring_timeout=endpoint.ring_timeout or chosen.ring_timeout)
+        phone = phones_of(self._settings, self._store, place, now)[0]
+        if phone.refusal:
+            raise SipError(phone.refusal.status, phone.refusal.reason)
+        if may_be_tls(phone.uri):
+            trust(host_of(phone.uri), str(chosen.ca_file or ""))
+        return chosen.name, phone
 
     def named(self, name: str) -> Target | None:
         """Read the target of this name, or make one of the pool of this name; None where there is neither.
