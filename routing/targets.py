@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from routing.diversion import Divert
 from routing.hours import Hours
@@ -70,10 +70,6 @@ class Target(BaseModel):
     )
     mode: ModeWord = Field(Mode.BLIND, description="What the person who answers hears before the caller.")
     ring_timeout: RingTimeout = Field(30.0, description="Seconds that each endpoint may ring (1 to 300).")
-    method: MethodWord = Field(
-        Method.INVITE,
-        description="How the call gets there: invite (by us), refer (by the caller's side), auto (by that if it can).",
-    )
     strategy: StrategyWord = Field(
         Strategy.IN_ORDER,
         description="How endpoints are called: in_order, all_at_once (10 at most), weighted, or longest_idle.",
@@ -122,6 +118,10 @@ class Target(BaseModel):
     )
     accept_rounds: Rounds = Field(2, description="How often the person is asked (1 to 5).")
     accept_timeout: Wait = Field(8.0, description="Seconds that the key is waited for each time (1 to 60).")
+    method: MethodWord = Field(
+        Method.INVITE,
+        description="How the call gets there: invite (by us), refer (by the caller's side), auto (by that if it can).",
+    )
     hours: tuple[HoursLine, ...] = Field(
         (),
         max_length=50,
@@ -143,12 +143,6 @@ class Target(BaseModel):
             raise BadValue(f"{name} is given as text, too", mend=f"leave out {name} or {name}_file")
         return file
 
-    @model_validator(mode="after")
-    def _check_method(self) -> Self:
-        if self.method is Method.REFER and (self.mode is not Mode.BLIND or self.accept):
-            raise BadValue("with the method refer nobody can be briefed", mend="choose auto or invite, or mode blind")
-        return self
-
     @field_validator("strategy")
     @classmethod
     def _check_group(cls, strategy: Strategy, info: ValidationInfo) -> Strategy:
@@ -156,6 +150,15 @@ class Target(BaseModel):
         if strategy is Strategy.ALL_AT_ONCE and count > GROUP:
             raise BadValue(f"{count} endpoints would ring at once", mend=f"give {GROUP} at most, or another strategy")
         return strategy
+
+    @field_validator("method")
+    @classmethod
+    def _check_method(cls, method: Method, info: ValidationInfo) -> Method:
+        if method is Method.REFER and (info.data.get("mode") is not Mode.BLIND or info.data.get("accept")):
+            raise BadValue(
+                "with refer nobody can be briefed", mend="choose auto or invite, or mode blind without a key"
+            )
+        return method
 
     @field_validator("fallback")
     @classmethod

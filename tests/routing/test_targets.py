@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from routing.outcomes import Mode
-from routing.records import Accept, Delivery, Hold, Sound
+from routing.records import Accept, Delivery, Hold, Method, Sound
 from routing.settings import make_settings
 from routing.target_fields import check_summary, parse_mode
 from routing.targets import Target, TargetError
@@ -86,6 +86,18 @@ def test_a_bad_target_is_refused_with_place_and_mend(changes: dict[str, Any], se
     with pytest.raises(TargetError) as refused:
         Target.make({**SUPPORT, **changes})
     assert f"target {'a b' if 'name' in changes else 'support'!r} has 1 problem:\n  {sentence}" in str(refused.value)
+
+
+@pytest.mark.parametrize("briefing", [{"mode": "message"}, {"accept": "1"}])
+def test_who_is_called_by_the_caller_s_side_cannot_be_briefed(briefing: dict[str, Any]) -> None:
+    with pytest.raises(TargetError, match="method: with refer nobody can be briefed; choose auto or invite"):
+        Target.make({**SUPPORT, **briefing, "method": "refer"})
+    assert Target.make({**SUPPORT, **briefing, "method": "auto"}).method is Method.AUTO
+
+
+def test_a_pool_is_a_target_with_the_weights_of_its_agents() -> None:
+    target = Target.from_pool(SETTINGS.pools[0])
+    assert (target.name, [(each.uri, each.weight) for each in target.endpoints]) == ("p", [("sip:a@127.0.0.1", 50)])
 
 
 def test_all_problems_of_a_target_are_told_at_once() -> None:
