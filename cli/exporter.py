@@ -21,12 +21,17 @@ from cli.effective import connect, effective_settings
 from cli.gauges import StoredGauges
 from cli.output import Failed, OperatorCommand, print_json
 from cli.paths import METRICS, run_dir
+from cli.webhook_posts import find_webhook_secret
+from cli.webhook_sender import Sender
 from routing.texts import split_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from prometheus_client.metrics_core import Metric
+
+    from routing.secrets import Secret
+    from routing.settings import Settings
 
 UNREADABLE = (OSError, ValueError, RuntimeError, struct.error)
 """What reading a worker's file raises when the worker has just made it, or when it is damaged."""
@@ -35,13 +40,14 @@ UNREADABLE = (OSError, ValueError, RuntimeError, struct.error)
 @click.command(cls=OperatorCommand)
 @click.option("--listen", metavar="HOST:PORT", help="Where Prometheus may ask; default: metrics.listen.")
 def exporter(config: str | None, as_json: bool, listen: str | None) -> None:
-    """Serve the metrics to Prometheus until Ctrl-C or SIGTERM.
+    """Serve the metrics to Prometheus, and send webhooks, until Ctrl-C or SIGTERM.
 
     `handoff up` runs it as well. Counters and histograms are read from the files of the workers, in
     PROMETHEUS_MULTIPROC_DIR or the folder of the running handoff; calls and nodes are read from Redis.
     """
     settings = effective_settings(config)
     place = split_host_port(listen or settings.metrics.listen)
+    secret = find_webhook_secret(settings.webhooks, os.environ)
     registry = CollectorRegistry()
     stop = _stop_asked()
     with connect(settings) as store:
@@ -51,8 +57,17 @@ def exporter(config: str | None, as_json: bool, listen: str | None) -> None:
             url = f"http://{place[0]}:{place[1]}/metrics"
             print_json({"url": url}, one_line=True) if as_json else click.echo(f"metrics at {url}")
             threading.Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
-            stop.wait()
+            _send_webhooks(settings, secret, stop)
             server.shutdown()
+
+
+def _send_webhooks(settings: Settings, secret: Secret | None, stop: threading.Event) -> None:
+    """Post finished transfers until it is told to stop, or only wait for that where nobody wants to know of them."""
+    if not settings.webhooks.urls:
+        stop.wait()
+        return
+    with connect(settings) as store:
+        Sender(store, settings.webhooks, secret, lambda line: click.echo(line, err=True)).run(stop)
 
 
 def metrics_folder(environ: Mapping[str, str]) -> Path:

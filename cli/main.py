@@ -17,7 +17,9 @@ COMMANDS = {
     "users": "Manage whose phones may register here.",
     "log": "Show finished transfers.",
     "doctor": "Check every part and say what to do.",
-    "exporter": "Serve the metrics to Prometheus.",
+    "status": "Show what goes on now, on one screen.",
+    "webhooks": "Show events that could not be posted, and send them again.",
+    "exporter": "Serve the metrics to Prometheus, and post events.",
     "sidecar": "Speak texts and listen for keys beside Kamailio.",
 }
 """Name -> what it does; the command of that name is in the module cli.<name>."""

@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from routing.problems import Problem, place
-from routing.settings_fields import check_host_port, check_listen, check_network, check_pattern
+from routing.settings_fields import check_host_port, check_listen, check_network, check_pattern, check_webhook
 from routing.settings_model import Metrics, Rtpengine, Sip, Tls, Users
 from routing.texts import BadValue, check_host, check_name, shown
 from routing.values import check_endpoint
@@ -28,6 +28,7 @@ UNIQUE: tuple[tuple[tuple[str, ...], Callable[[str], str], int], ...] = (
     (("pools", "*", "domains", "*"), check_host, 0),
     (("pools", "*", "agents", "*", "uri"), check_endpoint, 2),
     (("users", "domains", "*"), check_host, 0),
+    (("webhooks", "urls", "*"), check_webhook, 0),
 )
 SECTIONS = {"sip": Sip, "tls": Tls, "rtpengine": Rtpengine, "metrics": Metrics, "users": Users}
 WILDCARDS = {"0.0.0.0", "[::]"}  # noqa: S104 - compared with, not listened at

@@ -75,6 +75,19 @@ def check_origin(text: str) -> str:
     return f"{scheme}://{check_host(host)}" + (f":{check_port(port)}" if port else "")
 
 
+def check_webhook(text: str) -> str:
+    """Check the URL of a receiver of webhooks; a login in it would be shown, so there must be none."""
+    found = re.fullmatch(r"https?://(\[[^]]+\]|[^][/?#:@\s]+)(?::(\d+))?(?:[/?][^#\s]*)?", text)
+    if found is None:
+        mend = "write it as https://hooks.example.com/handoff, without a login"
+        raise BadValue(f"{shown(text)} is no URL for webhooks", mend=mend)
+    host, port = found.groups()
+    check_host(host)
+    if port:
+        check_port(port)
+    return text
+
+
 def check_host_port(text: str) -> str:
     """Check "host:port"."""
     host, port = split_host_port(text)
@@ -146,6 +159,7 @@ Uri = Annotated[str, AfterValidator(check_endpoint)]
 AgentUri = Annotated[str, AfterValidator(check_agent)]
 TrunkUri = Annotated[str, AfterValidator(check_trunk)]
 Origin = Annotated[str, AfterValidator(check_origin)]
+WebhookUrl = Annotated[str, AfterValidator(check_webhook)]
 Listen = Annotated[str, AfterValidator(check_listen)]
 Network = Annotated[str, AfterValidator(check_network)]
 Number = Annotated[str, AfterValidator(check_pattern)]

@@ -34,6 +34,7 @@ from routing.settings_fields import (
     TimeZone,
     TrunkUri,
     Voice,
+    WebhookUrl,
 )
 from routing.settings_lookup import dial_checker, normal_host, pool_finder, trunk_finder
 
@@ -284,6 +285,23 @@ class Metrics(Section):
     listen: HostPort = Field("127.0.0.1:9464", description="host:port of the exporter.")
 
 
+class Webhooks(Section):
+    """Who is told of transfers, and how."""
+
+    urls: tuple[WebhookUrl, ...] = Field((), description="URLs that events are posted to; default: none.")
+    secret: Reference | None = Field(
+        None, description='Where the secret is that the posts are signed with: "env:NAME" or "file:/path".'
+    )
+    events: tuple[Literal["connected", "failed"], ...] = Field(
+        ("connected", "failed"), min_length=1, description="Which transfers are told of, when they are finished."
+    )
+    timeout: float = Field(5.0, ge=0.1, le=60, description="Seconds that a receiver has to answer.")
+    attempts: int = Field(12, ge=1, le=100, description="How often a post is tried before it is given up.")
+    retry_after: float = Field(
+        1.0, ge=0.01, le=600, description="Seconds until the second attempt; they double with each, up to 600."
+    )
+
+
 class Log(Section):
     """How much is logged."""
 
@@ -317,6 +335,7 @@ class Settings(Section):
     media: Media = Media()
     security: Security = Security()
     metrics: Metrics = Metrics()
+    webhooks: Webhooks = Webhooks()
     log: Log = Log()
 
     def trunk_for(self, address: str) -> Trunk | None:

@@ -10,6 +10,7 @@ from routing.store.log import Logged
 from routing.store.memory import MemoryStore
 from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_store import RedisStore, open_store
+from routing.store.webhooks import Post, PostCount
 
 __all__ = [
     "CallBusy",
@@ -20,6 +21,8 @@ __all__ = [
     "Logged",
     "MemoryStore",
     "Observer",
+    "Post",
+    "PostCount",
     "RedisStore",
     "Store",
     "StoreError",

@@ -43,6 +43,10 @@ LOG = "handoff:log"
 FAILING = "handoff:failing"
 ENDED = "handoff:ended"
 NODES = "handoff:nodes"
+WEBHOOK_POSITION = "handoff:{webhooks}:position"
+POSTS = "handoff:{webhooks}:posts"
+POSTS_WAITING = "handoff:{webhooks}:waiting"
+POSTS_DEAD = "handoff:{webhooks}:dead"
 
 _PREFIXES = tuple(f"handoff:{{{shard:02d}}}:" for shard in range(SHARDS))
 DEADLINES = tuple(f"{prefix}deadlines" for prefix in _PREFIXES)

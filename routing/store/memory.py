@@ -16,6 +16,7 @@ from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
 from routing.store.log import Logged, read_rows, to_row
 from routing.store.memory_endpoints import MemoryEndpoints
+from routing.store.memory_webhooks import MemoryWebhooks
 from routing.store.protocol import Due, Store, Tick
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from routing.records import BadRecordError, Call, Transfer
 
 
-class MemoryStore(MemoryEndpoints, Store):
+class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
     """`Store` without Redis; leases and beats end by `clock`, and waiting is done by `sleep`."""
 
     def __init__(

@@ -20,6 +20,7 @@ class MemoryEndpoints(EndpointStore):
     _clock: Callable[[], float]
 
     def __init__(self) -> None:
+        super().__init__()
         self._legs: dict[str, set[str]] = {}
         self._last_ended: dict[str, float] = {}
         self._failing: dict[str, Failing] = {}

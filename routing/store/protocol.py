@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from routing.store.endpoints import EndpointStore
+from routing.store.webhooks import WebhookStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ class Tick:
     commands: list[dict[str, Any]]
 
 
-class Store(EndpointStore, Protocol):
+class Store(EndpointStore, WebhookStore, Protocol):
     """Keeps what outlives one event; all calls raise StoreUnavailable when Redis is away.
 
     Times are seconds since the epoch and given by the caller; durations are seconds. As a context manager it is

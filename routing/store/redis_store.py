@@ -15,6 +15,7 @@ from routing.store.link import Link, Observer, call_script
 from routing.store.log import Logged, read_rows, to_row
 from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_endpoints import RedisEndpoints
+from routing.store.redis_webhooks import RedisWebhooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ def open_store(url: str, *, deadline: float = 0.1, observer: Observer | None = N
     return RedisStore(url, deadline=deadline, observer=observer)
 
 
-class RedisStore(RedisEndpoints, Store):
+class RedisStore(RedisEndpoints, RedisWebhooks, Store):
     """`Store` over one connection; for one thread of each process, and it may be carried over a fork."""
 
     def __init__(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import sha1
 
 from routing.store.layout import DUE_LIMIT, DUE_RETRY, ENDPOINT_TTL, RECORD_TTL
+from routing.store.webhooks import DEAD_LENGTH, KEPT
 
 
 class Script:
@@ -148,7 +149,58 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
 """)
 
-SOURCES = {
-    script.sha: script.source for script in (CREATE, LEASE, SAVE, FORGET, RELEASE, DUE, OCCUPY, FAIL, KEEP_CONTACTS)
-}
+# KEYS: position, posts, those that wait.  ARGV: the position now, the new one, then id, time and JSON of each post
+QUEUE_POSTS = Script(f"""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', {KEPT})
+for i = 3, #ARGV, 3 do
+  if redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 2]) == 1 then redis.call('ZADD', KEYS[3], ARGV[i + 1], ARGV[i]) end
+end
+redis.call('EXPIRE', KEYS[2], {KEPT})
+redis.call('EXPIRE', KEYS[3], {KEPT})
+return 1
+""")
+
+# Scripts about posts get as KEYS: posts, those that wait, those given up.
+# ARGV: now, how many, seconds until they come back
+# Looking keeps all of it alive.
+CLAIM_POSTS = Script(f"""
+for i = 1, 3 do redis.call('EXPIRE', KEYS[i], {KEPT}) end
+local ids = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+if #ids == 0 then return {{}} end
+for _, id in ipairs(ids) do redis.call('ZADD', KEYS[2], ARGV[1] + ARGV[3], id) end
+return redis.call('HMGET', KEYS[1], unpack(ids))
+""")
+
+# ARGV: id, JSON, time
+DELAY_POST = Script("""
+if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+return 1
+""")
+
+# ARGV: id, JSON, time
+BURY_POST = Script(f"""
+if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+for _, id in ipairs(redis.call('ZRANGE', KEYS[3], 0, -{DEAD_LENGTH + 1})) do
+  redis.call('ZREM', KEYS[3], id)
+  redis.call('HDEL', KEYS[1], id)
+end
+return 1
+""")
+
+# ARGV: id, JSON, time
+REVIVE_POST = Script("""
+if redis.call('ZREM', KEYS[3], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+return 1
+""")
+
+_ALL = (CREATE, LEASE, SAVE, FORGET, RELEASE, DUE, OCCUPY, FAIL, KEEP_CONTACTS)
+_OF_POSTS = (QUEUE_POSTS, CLAIM_POSTS, DELAY_POST, BURY_POST, REVIVE_POST)
+SOURCES = {script.sha: script.source for script in (*_ALL, *_OF_POSTS)}
 """What to send when Redis does not know the hash (it was restarted, or never saw the script)."""

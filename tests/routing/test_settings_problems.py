@@ -60,6 +60,21 @@ class TestProblems:
                 ),
             ),
             (
+                {"webhooks": {"urls": ["hooks.example.com", "https://a:b@h/", "http://h:0", "http://-/"]}},
+                (
+                    "webhooks.urls[0]: 'hooks.example.com' is no URL for webhooks; "
+                    "write it as https://hooks.example.com/handoff, without a login "
+                    "webhooks.urls[1]: 'https://a:***@h/' is no URL for webhooks; "
+                    "write it as https://hooks.example.com/handoff, without a login "
+                    "webhooks.urls[2]: '0' is not a port; give a number from 1 to 65535 "
+                    "webhooks.urls[3]: '-' is not a host; give a name like pbx.example.com or an IP address"
+                ),
+            ),
+            (
+                {"webhooks": {"urls": ["http://[::1]:8000/a?b=c", "https://h", "http://[::1]:8000/a?b=c"]}},
+                ("webhooks.urls[2]: 'http://[::1]:8000/a?b=c' is also at webhooks.urls[0]; keep one of them"),
+            ),
+            (
                 {"sip": {"listen": ["127.0.0.1:5060", "udp:::1:5060", "udp:127.0.0.1", "udp:localhost:5060"]}},
                 (
                     "sip.listen[0]: '127.0.0.1:5060' is no place to listen at; write it as udp:127.0.0.1:5060 "

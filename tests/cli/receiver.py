@@ -1,0 +1,93 @@
+"""A receiver of webhooks for tests: a real HTTP server that answers as it is told, or does not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self
+
+from cli.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+PATIENCE = 30.0
+HANG = 0
+"""In the place of a status: no answer until the receiver is left."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request, and what was answered."""
+
+    headers: dict[str, str]
+    body: str
+    status: int
+
+
+class Receiver:
+    """A context manager, within which it listens; it answers with the statuses given, then with 200."""
+
+    def __init__(self, *statuses: int, port: int | None = None) -> None:
+        self.port = port or free_port("tcp")
+        self.url = f"http://127.0.0.1:{self.port}/hooks?token=hidden"
+        self.received: list[Received] = []
+        self._statuses = iter(statuses)
+        self._changed = threading.Condition()
+        self._left = threading.Event()
+
+    def take(self, headers: Iterable[tuple[str, str]], body: str) -> int:
+        with self._changed:
+            status = next(self._statuses, 200)
+            self.received.append(Received(dict(headers), body, status))
+            self._changed.notify_all()
+        return status
+
+    def wait_for(self, condition: Callable[[list[Received]], Any]) -> list[Received]:
+        """Wait until what was received is so; gives it."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self.received), PATIENCE), self.received
+            return list(self.received)
+
+    def __enter__(self) -> Self:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                status = receiver.take(self.headers.items(), body)
+                if status == HANG:
+                    receiver._left.wait()
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._left.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Ask until the answer is yes: Redis tells nobody when something changes."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,157 @@
+"""What every store promises of webhooks: nothing is lost, and each event is queued and claimed once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from routing.store import Post, PostCount, RedisStore
+from routing.store.layout import LOG, POSTS
+from routing.store.webhooks import DEAD_LENGTH
+from tests.routing.store_help import a_call, a_transfer
+
+if TYPE_CHECKING:
+    from routing.store import Store
+    from tests.routing.store_help import RedisServer
+
+ID = "00000000000000aa"
+
+
+def a_post(post_id: str = "p1", **changes: Any) -> Post:
+    values: dict[str, Any] = {
+        "id": post_id,
+        "url": "https://hooks.example.com/",
+        "event": "transfer.failed",
+        "event_id": "t1",
+        "body": "{}",
+        "queued_at": 1000.0,
+    }
+    return Post(**(values | changes))
+
+
+def log(store: Store, *names: str, **changes: Any) -> None:
+    store.create(a_call())
+    with store.lease(ID) as lease:
+        lease.save(lease.call, finished=tuple(a_transfer(name, **changes) for name in names))
+
+
+def queue(store: Store, *posts: Post) -> None:
+    position = store.webhook_position()
+    assert store.queue_posts(position, position, posts)
+
+
+def test_the_log_is_read_from_the_moment_on_at_which_somebody_first_asked(store: Store) -> None:
+    log(store, "t1")
+    after = store.webhook_position()
+    assert store.log_after(after, 10) == (after, [])
+    log(store, "t2", "t3")
+    assert store.webhook_position() == after
+    first = store.log_after(after, 1)
+    assert [(logged.call_id, logged.transfer.id) for logged in first.entries] == [(ID, "t2")]
+    second = store.log_after(first.position, 10)
+    assert [logged.transfer.id for logged in second.entries] == ["t3"]
+    assert second.position == second.entries[0].position
+
+
+def test_an_empty_log_is_read_from_its_beginning(store: Store) -> None:
+    after = store.webhook_position()
+    log(store, "t1")
+    assert [logged.transfer.id for logged in store.log_after(after, 10).entries] == ["t1"]
+
+
+def test_a_transfer_that_is_logged_twice_is_read_once_as_it_was_logged_last(store: Store) -> None:
+    after = store.webhook_position()
+    log(store, "t1", reason="first")
+    log(store, "t1", reason="second")
+    assert [logged.transfer.reason for logged in store.log_after(after, 10).entries] == ["second"]
+
+
+def test_what_is_no_transfer_is_passed_over(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    with RedisStore(redis_server.url, deadline=2.0) as store:
+        after = store.webhook_position()
+        redis_server.ask("XADD", LOG, "5-0", "call", ID, "transfer", "{}")
+        assert store.log_after(after, 10) == ("5-0", [])
+
+
+def test_of_two_that_read_the_same_one_queues_it(store: Store) -> None:
+    after = store.webhook_position()
+    assert store.queue_posts(after, "7-0", [a_post("p1"), a_post("p2")])
+    assert not store.queue_posts(after, "7-0", [a_post("p3")])
+    assert store.webhook_position() == "7-0"
+    assert store.queue_posts("7-0", "8-0", [a_post("p1", event="another")])
+    assert store.waiting_posts(10) == [a_post("p1"), a_post("p2")]
+    assert store.count_posts() == PostCount(waiting=2, dead=0)
+
+
+def test_a_post_is_claimed_once_and_comes_back_when_nobody_deals_with_it(store: Store) -> None:
+    queue(store, a_post("p1"), a_post("p2", queued_at=1001.0))
+    assert store.claim_posts(999.0, 5, 30.0) == []
+    assert store.claim_posts(1001.0, 1, 30.0) == [a_post("p1")]
+    assert [post.id for post in store.claim_posts(1001.0, 5, 30.0)] == ["p2"]
+    assert store.claim_posts(1030.9, 5, 30.0) == []
+    assert [post.id for post in store.claim_posts(1031.0, 5, 30.0)] == ["p1", "p2"]
+
+
+def test_a_post_that_was_sent_is_forgotten(store: Store) -> None:
+    queue(store, a_post())
+    store.claim_posts(1000.0, 5, 30.0)
+    store.drop_post("p1")
+    assert store.count_posts() == PostCount(0, 0)
+    assert store.waiting_posts(5) == store.dead_posts() == store.claim_posts(2000.0, 5, 30.0) == []
+
+
+def test_a_post_that_is_delayed_is_claimed_again_later_as_it_was_kept(store: Store) -> None:
+    queue(store, a_post())
+    tried = a_post(attempts=1, error="no answer")
+    store.delay_post(tried, 1010.0)
+    assert store.claim_posts(1009.0, 5, 30.0) == []
+    assert store.claim_posts(1010.0, 5, 30.0) == [tried]
+    store.drop_post("p1")
+    store.delay_post(tried, 1010.0)  # by somebody who was too slow
+    store.bury_post(tried, 1010.0)
+    assert store.count_posts() == PostCount(0, 0)
+
+
+def test_posts_given_up_are_kept_and_can_be_queued_again(store: Store) -> None:
+    queue(store, a_post("p1"), a_post("p2"))
+    store.bury_post(a_post("p1", attempts=3), 1010.0)
+    store.bury_post(a_post("p2", attempts=3), 1011.0)
+    assert [post.id for post in store.dead_posts()] == ["p2", "p1"]
+    assert store.claim_posts(9999.0, 5, 30.0) == []
+    assert store.revive_post(a_post("p1"), 1020.0)
+    assert not store.revive_post(a_post("p1"), 1020.0)
+    assert store.claim_posts(1020.0, 5, 30.0) == [a_post("p1")]
+    assert [post.id for post in store.dead_posts()] == ["p2"]
+    assert store.count_posts() == PostCount(waiting=1, dead=1)
+
+
+def test_of_too_many_posts_given_up_the_oldest_are_dropped(store: Store) -> None:
+    posts = [a_post(f"p{number}") for number in range(DEAD_LENGTH + 2)]
+    queue(store, *posts)
+    for number, post in enumerate(posts):
+        store.bury_post(post, 1000.0 + number)
+    dead = store.dead_posts()
+    assert len(dead) == DEAD_LENGTH
+    assert (dead[0].id, dead[-1].id) == (f"p{DEAD_LENGTH + 1}", "p2")
+
+
+@pytest.mark.parametrize("spoilt", ["rubbish", '{"id": "p1"}'])
+def test_a_post_that_cannot_be_read_does_not_hold_up_the_others(redis_server: RedisServer, spoilt: str) -> None:
+    redis_server.ask("FLUSHALL")
+    with RedisStore(redis_server.url, deadline=2.0) as store:
+        queue(store, a_post("p1"), a_post("p2"))
+        redis_server.ask("HSET", POSTS, "p1", spoilt)
+        assert store.claim_posts(1000.0, 5, 30.0) == [a_post("p2")]
+
+
+def test_everything_in_redis_ends_when_nobody_looks_at_it_any_more(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    with RedisStore(redis_server.url, deadline=2.0) as store:
+        queue(store, a_post("p1"), a_post("p2"))
+        store.bury_post(a_post("p2"), 1000.0)
+        store.claim_posts(1000.0, 5, 30.0)
+        keys = redis_server.ask("KEYS", "*")
+        assert len(keys) == 4
+        assert all(redis_server.ask("TTL", key) > 0 for key in keys)
