@@ -16,7 +16,9 @@ from prometheus_client.registry import Collector
 from cli.target_rests import read_resting
 from routing.outcomes import Mode
 from routing.records import Call, State
-from routing.store import StoreUnavailable
+from routing.store import PostCount, StoreUnavailable
+from routing.trunks import Learned, Verdict
+from routing.users import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 FRESH = 1.0
 """Seconds that what was read from Redis is used again."""
+NO_POSTS = PostCount(0, 0)
+PAGE = 500
+"""How many users are asked for at once."""
 BUDGET = 2.0
 """Seconds that reading all calls may take; a Redis that needs longer counts as away."""
 
@@ -41,6 +46,11 @@ class Snapshot:
     unreadable: int = 0
     media: dict[str, bool] = field(default_factory=dict)
     resting: list[str] = field(default_factory=list)
+    users: int = 0
+    registered: int = 0
+    phones: int = 0
+    refers: dict[tuple[str, str], bool] = field(default_factory=dict)
+    posts: PostCount = NO_POSTS
 
 
 class StoredGauges(Collector):
@@ -68,7 +78,10 @@ class StoredGauges(Collector):
         try:
             beats = self._store.nodes()
             self._count_calls(snapshot)
+            self._count_users(snapshot)
             snapshot.resting = list(read_resting(self._store))
+            snapshot.refers = _read_refers(self._store)
+            snapshot.posts = self._store.count_posts()
         except StoreUnavailable:
             return Snapshot()
         self._nodes = {name: name in beats for name in {*self._nodes, *beats}}
@@ -91,6 +104,22 @@ class StoredGauges(Collector):
             if self._clock() > until:
                 raise StoreUnavailable("redis.url", f"reading all calls takes longer than {BUDGET:g} s")
 
+    def _count_users(self, snapshot: Snapshot) -> None:
+        names, now = sorted(self._store.users()), time.time()
+        snapshot.users = len(names)
+        for first in range(0, len(names), PAGE):
+            page = names[first : first + PAGE]
+            found = [phones for phones in listed(page, self._store.contacts(page), now).values() if phones]
+            snapshot.registered += len(found)
+            snapshot.phones += sum(map(len, found))
+
+
+def _read_refers(store: Store) -> dict[tuple[str, str], bool]:
+    """Tell what each trunk was last found to make of a REFER."""
+    learned = {name: Learned.read(data) for name, data in store.trunks().items()}
+    known = [(name, found.verdict) for name, found in learned.items() if found]
+    return {(name, verdict): verdict is found for name, found in known for verdict in Verdict}
+
 
 def _families(snapshot: Snapshot, nodes: Mapping[str, bool]) -> Iterator[Metric]:
     build = GaugeMetricFamily("handoff_build_info", "Version of handoff; always 1.", labels=["version"])
@@ -109,6 +138,17 @@ def _families(snapshot: Snapshot, nodes: Mapping[str, bool]) -> Iterator[Metric]
     yield _family("handoff_rtpengine_up", text, "node", snapshot.media)
     text = "1 for each endpoint that is left alone, since it seems to be out of order."
     yield _family("handoff_endpoint_resting", text, "endpoint", dict.fromkeys(snapshot.resting, 1))
+    yield GaugeMetricFamily("handoff_users", "Users whose phones may register.", snapshot.users)
+    yield GaugeMetricFamily("handoff_users_registered", "Users with a phone that is registered.", snapshot.registered)
+    yield GaugeMetricFamily("handoff_phones_registered", "Phones that are registered.", snapshot.phones)
+    text = "1 for what the trunk was last found to make of a REFER, else 0."
+    refers = GaugeMetricFamily("handoff_trunk_refer", text, labels=["trunk", "verdict"])
+    for labels, found in sorted(snapshot.refers.items()):
+        refers.add_metric(labels, int(found))
+    yield refers
+    text = "Webhook posts to be sent, first or again."
+    yield GaugeMetricFamily("handoff_webhooks_waiting", text, snapshot.posts.waiting)
+    yield GaugeMetricFamily("handoff_webhooks_dead", "Webhook posts that were given up.", snapshot.posts.dead)
 
 
 def _family(name: str, text: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from routing.store import Store
 
 BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+OUTCOMES = ("ok", "cached", "late", "failed")
 WAIT = 10.0
 """Seconds that Redis is asked to wait for a text."""
 REST = 1.0
@@ -51,6 +52,8 @@ def sidecar(config: str | None, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(Exit.OK))
     seconds = Histogram("handoff_speech_seconds", "Texts spoken.", ["outcome"], buckets=BUCKETS)
+    for outcome in OUTCOMES:  # Prometheus would not see the first count of a series that comes with it
+        seconds.labels(outcome)
     engine = CommandEngine(settings.speech.command)
     cache = Cache(folder, settings.speech.cache_megabytes * 1_000_000, settings.speech.cache_days * DAY)
     with connect(settings) as store, connect(settings) as other:

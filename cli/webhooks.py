@@ -21,7 +21,8 @@ SHOWN = 20
 
 @click.command(cls=OperatorCommand)
 @click.option("--retry", metavar="ID", help="Send one again that was given up; `all` for all of them.")
-def webhooks(config: str | None, as_json: bool, retry: str | None) -> None:
+@click.option("--drop", metavar="ID", help="Forget one that was given up; `all` for all of them.")
+def webhooks(config: str | None, as_json: bool, retry: str | None, drop: str | None) -> None:
     """Show which events wait to be posted again, and which were given up.
 
     They are sent by `handoff exporter`, to the URLs of the section [webhooks].
@@ -31,6 +32,10 @@ def webhooks(config: str | None, as_json: bool, retry: str | None) -> None:
         if retry is not None:
             revived = _revive(store, retry)
             print_json({"queued": revived}) if as_json else click.echo(f"{counted(len(revived), 'post')} queued again")
+            return
+        if drop is not None:
+            dropped = _drop(store, drop)
+            print_json({"dropped": dropped}) if as_json else click.echo(f"{counted(len(dropped), 'post')} dropped")
             return
         count, waiting, dead = store.count_posts(), store.waiting_posts(SHOWN), store.dead_posts()
     again = [post for post in waiting if post.attempts]
@@ -48,14 +53,26 @@ def webhooks(config: str | None, as_json: bool, retry: str | None) -> None:
 
 
 def _revive(store: Store, wanted: str) -> list[str]:
-    """Queue posts again that were given up; raises Failed when there is none of that id."""
-    chosen = [post for post in store.dead_posts() if wanted in {"all", post.id}]
+    """Queue posts again that were given up, as if they were new."""
+    chosen = _chosen(store, wanted)
     now = time.time()
     anew: dict[str, Any] = {"attempts": 0, "tried_at": None, "error": ""}
-    revived = [post.id for post in chosen if store.revive_post(post.model_copy(update=anew), now)]
-    if not revived and wanted != "all":
+    return [post.id for post in chosen if store.revive_post(post.model_copy(update=anew), now)]
+
+
+def _drop(store: Store, wanted: str) -> list[str]:
+    chosen = [post.id for post in _chosen(store, wanted)]
+    for post_id in chosen:
+        store.drop_post(post_id)
+    return chosen
+
+
+def _chosen(store: Store, wanted: str) -> list[Post]:
+    """Find those given up that are meant; raises Failed when there is none of that id."""
+    chosen = [post for post in store.dead_posts() if wanted in {"all", post.id}]
+    if not chosen and wanted != "all":
         raise Failed(f"no post {wanted} was given up: see `handoff webhooks`")
-    return revived
+    return chosen
 
 
 def _row(post: Post) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter, Histogram
 
-from routing.outcomes import Outcome
+from routing.outcomes import Mode, Outcome
 
 if TYPE_CHECKING:
     from routing.records import Transfer
@@ -40,6 +41,11 @@ class Metrics:
         self._rtpengine = Histogram(
             "handoff_rtpengine_seconds", "Requests to rtpengine.", ["node", "command", "outcome"], buckets=FAST
         )
+
+        # Series that are there from the start: Prometheus would not see the first count of one that comes with it.
+        for mode, outcome in product(Mode, Outcome):
+            self._of(self._transfers, mode, outcome)
+        self._of(self._answers, "503")
 
     def _of(self, metric: Counter | Histogram, *labels: str) -> Any:
         """Find the child of a metric; remembered, since prometheus-client takes as long to find it as to count."""

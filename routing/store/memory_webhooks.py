@@ -49,7 +49,8 @@ class MemoryWebhooks(WebhookStore):
         return [self._posts[post_id] for post_id in due]
 
     def drop_post(self, post_id: str) -> None:
-        self._waiting.pop(post_id, None)
+        for times in (self._waiting, self._dead):
+            times.pop(post_id, None)
         self._posts.pop(post_id, None)
 
     def delay_post(self, post: Post, until: float) -> None:

@@ -46,7 +46,8 @@ class RedisWebhooks(WebhookStore):
         return read_posts(self._run("claim_posts", _script(scripts.CLAIM_POSTS, repr(now), count, repr(lease)))[0])
 
     def drop_post(self, post_id: str) -> None:
-        self._run("drop_post", ("ZREM", layout.POSTS_WAITING, post_id), ("HDEL", layout.POSTS, post_id))
+        lists = [("ZREM", key, post_id) for key in (layout.POSTS_WAITING, layout.POSTS_DEAD)]
+        self._run("drop_post", *lists, ("HDEL", layout.POSTS, post_id))
 
     def delay_post(self, post: Post, until: float) -> None:
         self._run("delay_post", _script(scripts.DELAY_POST, post.id, post.model_dump_json(), repr(until)))

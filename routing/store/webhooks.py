@@ -74,7 +74,7 @@ class WebhookStore(Protocol):
         ...
 
     def drop_post(self, post_id: str) -> None:
-        """Forget a post: it was sent."""
+        """Forget a post: it was sent, or nobody wants it any more."""
         ...
 
     def delay_post(self, post: Post, until: float) -> None:

@@ -23,7 +23,10 @@ from cli.gauges import StoredGauges
 from cli.ports import free_port
 from routing.records import State
 from routing.store import MemoryStore, StoreUnavailable
+from routing.trunks import Learned, Verdict
+from routing.users import Contact
 from tests.routing.store_help import RedisServer, a_call, a_transfer, ringing
+from tests.routing.test_store_webhooks import a_post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,6 +193,27 @@ def test_calls_are_counted_by_state_and_transfers_by_mode() -> None:
     assert sample(text, "handoff_transfers_active", mode="blind") == 1.0
     assert sample(text, "handoff_transfers_active", mode="summary") == 0.0
     assert sample(text, "handoff_calls_unreadable") == 1.0
+
+
+def test_users_trunks_and_webhook_posts_are_counted() -> None:
+    store = MemoryStore()
+    for number in range(3):
+        store.put_user(f"user{number}@handoff.local", b"{}")
+    phones = {f"sip:p{number}@h": Contact(uri=f"sip:p{number}@h", expires_at=9e9) for number in range(2)}
+    stored = {uri: phone.model_dump_json().encode() for uri, phone in phones.items()}
+    store.keep_contacts("user1@handoff.local", "node1", stored, 600)
+    store.learn_trunk("carrier", Learned(verdict=Verdict.REFUSES, status=405, at=1.0).model_dump_json().encode())
+    store.learn_trunk("strange", b"{}")
+    posts = [a_post(f"p{number}") for number in range(3)]
+    store.queue_posts(store.webhook_position(), "1-0", posts)
+    store.bury_post(posts[0], 1.0)
+    with served(StoredGauges(store, "node1")) as port:
+        text = scrape(port)
+    names = ("users", "users_registered", "phones_registered", "webhooks_waiting", "webhooks_dead")
+    assert [sample(text, f"handoff_{name}") for name in names] == [3.0, 1.0, 2.0, 2.0, 1.0]
+    verdicts = {verdict: sample(text, "handoff_trunk_refer", trunk="carrier", verdict=verdict) for verdict in Verdict}
+    assert verdicts == {Verdict.WORKS: 0.0, Verdict.REFUSES: 1.0, Verdict.SILENT: 0.0}
+    assert "strange" not in text
 
 
 def test_a_node_that_dies_stays_to_be_seen_as_down() -> None:

@@ -170,6 +170,17 @@ def test_what_is_given_up_is_shown_and_can_be_sent_again(operator: Operator) -> 
     assert f"event=t1 is given up for http://127.0.0.1:{receiver.port}/hooks?...: it answered 503" in said
 
 
+def test_what_is_given_up_can_be_dropped(operator: Operator) -> None:
+    with Receiver(500, 500) as receiver:
+        configure(operator, receiver, attempts=1)
+        with Exporter():
+            log(operator, "t1", "t2")
+            until(lambda: len(operator.reads("webhooks")["dead"]) == 2)
+            assert "no post 123 was given up" in operator.fails(1, "webhooks", "--drop", "123")
+            assert len(operator.reads("webhooks", "--drop", "all")["dropped"]) == 2
+            assert operator.reads("webhooks")["dead"] == []
+
+
 def test_no_event_is_lost_while_no_exporter_runs(operator: Operator) -> None:
     with Receiver() as receiver:
         configure(operator, receiver)

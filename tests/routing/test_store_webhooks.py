@@ -125,6 +125,8 @@ def test_posts_given_up_are_kept_and_can_be_queued_again(store: Store) -> None:
     assert store.claim_posts(1020.0, 5, 30.0) == [a_post("p1")]
     assert [post.id for post in store.dead_posts()] == ["p2"]
     assert store.count_posts() == PostCount(waiting=1, dead=1)
+    store.drop_post("p2")
+    assert store.dead_posts() == []
 
 
 def test_of_too_many_posts_given_up_the_oldest_are_dropped(store: Store) -> None:
