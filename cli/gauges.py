@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from cli.target_rests import read_resting
 from routing.outcomes import Mode
 from routing.records import Call, State
 from routing.store import PostCount, StoreUnavailable
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from routing.hunting import Failing
     from routing.store import Store
 
 FRESH = 1.0
@@ -45,7 +45,7 @@ class Snapshot:
     transfers: Counter[Mode] = field(default_factory=Counter)
     unreadable: int = 0
     media: dict[str, bool] = field(default_factory=dict)
-    resting: list[str] = field(default_factory=list)
+    failing: dict[str, Failing] = field(default_factory=dict)
     users: int = 0
     registered: int = 0
     phones: int = 0
@@ -79,7 +79,7 @@ class StoredGauges(Collector):
             beats = self._store.nodes()
             self._count_calls(snapshot)
             self._count_users(snapshot)
-            snapshot.resting = list(read_resting(self._store))
+            snapshot.failing = self._store.failing()
             snapshot.refers = _read_refers(self._store)
             snapshot.posts = self._store.count_posts()
         except StoreUnavailable:
@@ -136,8 +136,13 @@ def _families(snapshot: Snapshot, nodes: Mapping[str, bool]) -> Iterator[Metric]
     yield _family("handoff_node_up", "1 if the node gives signs of life, else 0.", "node", nodes)
     text = "1 if this rtpengine answers every node that uses it, else 0."
     yield _family("handoff_rtpengine_up", text, "node", snapshot.media)
+    now = time.time()
+    resting = {uri: 1 for uri, failing in snapshot.failing.items() if failing.rests(now)}
     text = "1 for each endpoint that is left alone, since it seems to be out of order."
-    yield _family("handoff_endpoint_resting", text, "endpoint", dict.fromkeys(snapshot.resting, 1))
+    yield _family("handoff_endpoint_resting", text, "endpoint", resting)
+    text = "Failures in a row of endpoints that have not replied since, resting or not."
+    failures = {uri: failing.failures for uri, failing in snapshot.failing.items()}
+    yield _family("handoff_endpoint_failures", text, "endpoint", failures)
     yield GaugeMetricFamily("handoff_users", "Users whose phones may register.", snapshot.users)
     yield GaugeMetricFamily("handoff_users_registered", "Users with a phone that is registered.", snapshot.registered)
     yield GaugeMetricFamily("handoff_phones_registered", "Phones that are registered.", snapshot.phones)
