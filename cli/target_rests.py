@@ -31,7 +31,7 @@ def resting_data(target: Target, resting: Mapping[str, Failing], settings: Setti
     return {
         "resting": [
             {"uri": uri, "why": resting[uri].why, "since": _utc(resting[uri].since), "until": _utc(resting[uri].ends)}
-            for uri in _uris(target, settings)
+            for uri in endpoint_uris(target, settings)
             if uri in resting
         ]
     }
@@ -39,12 +39,12 @@ def resting_data(target: Target, resting: Mapping[str, Failing], settings: Setti
 
 def resting_fields(target: Target, resting: Mapping[str, Failing], settings: Settings) -> list[tuple[str, str]]:
     """Tell the same to people; nothing where none rests."""
-    return [("rests", f"{uri}, {_words(resting[uri])}") for uri in _uris(target, settings) if uri in resting]
+    return [("rests", f"{uri}, {_words(resting[uri])}") for uri in endpoint_uris(target, settings) if uri in resting]
 
 
 def check_resting(targets: Iterable[Target], resting: Mapping[str, Failing], settings: Settings) -> list[Finding]:
     """Warn of each endpoint that rests."""
-    users = [(target.name, _uris(target, settings)) for target in targets]
+    users = [(target.name, endpoint_uris(target, settings)) for target in targets]
     mend = "check that it runs, its URI, and the network in between"
     return [
         warning(f"endpoint {uri}", f"{_words(found)}{_used_by(name for name, uris in users if uri in uris)}", mend)
@@ -61,7 +61,7 @@ def _words(found: Failing) -> str:
     return f"left alone for {seconds(max(0.0, time.time() - found.since))} after {found.why}"
 
 
-def _uris(target: Target, settings: Settings) -> list[str]:
+def endpoint_uris(target: Target, settings: Settings) -> list[str]:
     """Give the endpoints as they are called."""
     try:
         return [on_trunk(endpoint.uri, settings.tel_trunk) for endpoint in target.endpoints]

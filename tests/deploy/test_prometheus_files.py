@@ -23,9 +23,8 @@ HERE = Path(__file__).parent
 DEPLOY = HERE.parents[1] / "deploy"
 RULES = (DEPLOY / "prometheus" / "alerts.yml").read_text()
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "handoff.json").read_text())
-ALERTS = dict(
-    re.findall(r"^      - alert: (\w+)\n(.*?)(?=^      - alert|^      #|^  - name|\Z)", RULES, re.MULTILINE | re.DOTALL)
-)
+ALERT = re.compile(r"^      - alert: (\w+)\n(.*?)(?=^      - alert|^      #|^  - name|\Z)", re.MULTILINE | re.DOTALL)
+ALERTS = dict(ALERT.findall(RULES))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 METRIC = re.compile(r"\bhandoff_\w+")
 FROM_ELSEWHERE = {"handoff_speech_seconds"}
