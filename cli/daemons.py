@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import sysconfig
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cli.paths import DEPLOY, METRICS, REDIS_SOCKET, SETTINGS
@@ -46,6 +47,8 @@ DEBIANS_PYTHON = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONHOME": "", "PY
 """The Python in Kamailio finds its library by the first python3 of the PATH: that must not be anybody's pyenv."""
 REDIS_PATIENCE = 10.0
 """Seconds that Redis may take to write what it holds."""
+EXPORTER_SPARE = 3.0
+"""Seconds that the exporter may take to end, besides those of webhooks under way."""
 
 KAMAILIO_LINE = re.compile(r"\s*\d+\(\d+\) (?P<level>[A-Z]+): ")
 ANSWER_TO_CHALLENGE = re.compile(r'\b(response=")\w+')
@@ -141,9 +144,9 @@ def listen_options(settings: Settings) -> list[str]:
     return options
 
 
-def exporter(run_dir: Path) -> Program:
-    """Make the exporter, with the settings in the run dir."""
-    return _handoff("exporter", run_dir)
+def exporter(run_dir: Path, webhook_timeout: float) -> Program:
+    """Make the exporter, with the settings in the run dir; it ends when the webhooks under way are answered."""
+    return replace(_handoff("exporter", run_dir), patience=webhook_timeout + EXPORTER_SPARE)
 
 
 def sidecar(run_dir: Path) -> Program:

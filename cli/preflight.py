@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ from cli.daemons import CONFIG, SCRIPT, find_program
 from cli.folders import find_sounds_problem
 from cli.ports import find_port_problem, split_listen
 from cli.tls_files import ca_fault
+from cli.webhook_posts import find_webhook_secret
 from routing.problems import Problem
 from routing.store import StoreUnavailable, open_store
+from routing.texts import BadValue
 from rtpengine import Pool
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class UnfitError(Exception):
 def find_problems(settings: Settings, run_dir: Path) -> list[Problem]:
     """Look for everything that is missing, taken, forbidden or away."""
     problems = [*_programs(settings), *_path(run_dir), *_ports(settings), *_certificates(settings)]
+    problems += _webhooks(settings)
     if settings.speech.folder and (problem := find_sounds_problem(Path(settings.speech.folder))):
         problems.append(problem)
     if settings.redis.url:
@@ -123,6 +127,14 @@ def _certificates(settings: Settings) -> Iterator[Problem]:
             yield Problem("tls.certificate", f"it cannot be used with tls.key ({error})", mend)
     if tls.ca_file and (why := ca_fault(tls.ca_file)):
         yield Problem("tls.ca_file", f"it cannot be used ({why})", "give a file of certificates as PEM")
+
+
+def _webhooks(settings: Settings) -> Iterator[Problem]:
+    """Read the secret as the exporter will: it would not start."""
+    try:
+        find_webhook_secret(settings.webhooks, os.environ)
+    except BadValue as error:
+        yield Problem("webhooks.secret", error.what.removeprefix("webhooks.secret: "), error.mend)
 
 
 def _redis(url: str) -> Iterator[Problem]:

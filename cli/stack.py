@@ -222,7 +222,7 @@ class Stack:
         self._add(daemons.sidecar(self.run_dir))
         for name in ("kamailio", "sidecar"):
             self.wait_for(name)
-        self._add(daemons.exporter(self.run_dir))
+        self._add(daemons.exporter(self.run_dir, self.settings.webhooks.timeout))
 
     def _add(self, program: Program) -> None:
         inherited = [folder.descriptor for folder in self._folders.values()]

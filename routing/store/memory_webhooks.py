@@ -31,7 +31,7 @@ class MemoryWebhooks(WebhookStore):
 
     def log_after(self, after: str, count: int) -> Read:
         rows = [row for row in self._log if int(row[0].partition("-")[0]) > int(after.partition("-")[0])][:count]
-        return Read(rows[-1][0] if rows else after, read_transfers(rows))
+        return Read(rows[-1][0] if rows else after, read_transfers((row[0], row[1], row[-1]) for row in rows))
 
     def queue_posts(self, after: str, position: str, posts: Sequence[Post]) -> bool:
         if self._position != after:

@@ -84,7 +84,7 @@ def test_redis_needs_one_short_line_for_overcommit(text: str) -> None:
     assert shown.startswith("vm.overcommit_memory is 0; ")
 
 
-@pytest.mark.parametrize("make", [exporter, sidecar])
+@pytest.mark.parametrize("make", [lambda run: exporter(run, 5.0), sidecar], ids=["exporter", "sidecar"])
 def test_exporter_and_sidecar_are_told_where_the_settings_and_the_metrics_are(make: Any) -> None:
     environ = make(RUN).environ
     assert environ["HANDOFF_SETTINGS"] == "/run/handoff/settings.json"

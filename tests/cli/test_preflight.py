@@ -36,6 +36,13 @@ def test_a_machine_where_all_is_there_has_no_problems() -> None:
     assert found(settings()) == []
 
 
+def test_a_secret_of_webhooks_that_is_missing_is_named() -> None:
+    mend = "set it for this process and start it again"
+    assert found(settings(webhooks={"secret": "env:NO_SUCH_SECRET"})) == [
+        f"webhooks.secret: the environment variable NO_SUCH_SECRET is not set; {mend}"
+    ]
+
+
 NEEDED = ("setpriv", "kamailio", "redis-server", "rtpengine", "openssl")
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.ports import free_port
+from cli.views import transfer_data
 from routing.trunks import Learned, Verdict
 from routing.users import Contact
+from tests.cli.receiver import Receiver
 from tests.stack.prometheus import DEPLOY, Prometheus, exporter
 from tests.stack.system import NODE, System
 from tests.stack.talk import Talk
@@ -28,9 +30,17 @@ PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
-def scraped() -> Iterator[tuple[System, Prometheus]]:
+def receiver() -> Iterator[Receiver]:
+    """Give who is told of transfers."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def scraped(receiver: Receiver) -> Iterator[tuple[System, Prometheus]]:
     """Give a stack and the Prometheus that asks it, after calls and transfers of several kinds."""
-    with Ua("agent") as agent, System(agent.uri, sidecar=True, hunting={"failures": 2, "rest": 600}) as system:
+    changes: dict[str, Any] = {"hunting": {"failures": 2, "rest": 600}, "webhooks": {"urls": [receiver.url]}}
+    with Ua("agent") as agent, System(agent.uri, sidecar=True, **changes) as system:
         served, place = exporter(system)
         prometheus = Prometheus(system.folder / "prometheus", place)
         try:
@@ -86,6 +96,17 @@ def test_the_numbers_are_those_of_what_happened(scraped: tuple[System, Prometheu
         return {series["metric"]["outcome"]: float(series["value"][1]) for series in found}
 
     system.wait_until(lambda: counted() == {"connected": 1.0, "unreachable": 2.0}, PATIENCE)
+
+
+def test_each_transfer_is_posted_when_it_is_finished(scraped: tuple[System, Prometheus], receiver: Receiver) -> None:
+    """With what the call log has of it."""
+    posted = [json.loads(request.body) for request in receiver.wait_for(lambda received: len(received) >= 3)]
+    logged = {row.transfer.id: row for row in scraped[0].store.finished()}
+    assert {body["id"] for body in posted} == set(logged)
+    assert sorted(body["event"] for body in posted) == ["transfer.connected", "transfer.failed", "transfer.failed"]
+    for body in posted:
+        row = logged[body["id"]]
+        assert (body["call"], body["transfer"]) == (row.call_id, transfer_data(row.transfer))
 
 
 def test_an_alert_fires_while_an_rtpengine_is_away(scraped: tuple[System, Prometheus]) -> None:
