@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from cli.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 PATIENCE = 30.0
 HANG = 0
@@ -28,11 +30,15 @@ class Received:
 
 
 class Receiver:
-    """A context manager, within which it listens; it answers with the statuses given, then with 200."""
+    """A context manager, within which it listens; it answers with the statuses given, then with 200.
 
-    def __init__(self, *statuses: int, port: int | None = None) -> None:
-        self.port = port or free_port("tcp")
-        self.url = f"http://127.0.0.1:{self.port}/hooks?token=hidden"
+    With a certificate (PEM, its key in the same file) it speaks TLS.
+    """
+
+    def __init__(self, *statuses: int, certificate: Path | None = None) -> None:
+        self.port = free_port("tcp")
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}/hooks?token=hidden"
+        self._certificate = certificate
         self.received: list[Received] = []
         self._statuses = iter(statuses)
         self._changed = threading.Condition()
@@ -74,6 +80,10 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
+        if self._certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         return self

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import signal
+import subprocess
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -134,6 +135,26 @@ def test_a_receiver_that_hangs_is_left_after_the_timeout_and_holds_up_no_other(o
         f"webhooks to http://127.0.0.1:{hanging.port}/hooks?... fail: no answer within 3 s",
         f"webhooks to http://127.0.0.1:{hanging.port}/hooks?... succeed again",
     ]
+
+
+def test_over_tls_the_receiver_must_have_a_certificate_that_the_system_trusts(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = tmp_path / "receiver.pem"
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=receiver"]
+    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(pem), "-out", str(tmp_path / "certificate.pem")]
+    subprocess.run([*new, *files], check=True, capture_output=True)
+    pem.write_bytes(pem.read_bytes() + (tmp_path / "certificate.pem").read_bytes())
+    with Receiver(certificate=pem) as receiver:
+        configure(operator, receiver, attempts=100)
+        with Exporter():
+            log(operator, "t1")
+            until(lambda: operator.reads("webhooks")["tried"])
+        assert "certificate verify failed" in operator.reads("webhooks")["tried"][0]["error"]
+        assert receiver.received == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        with Exporter():
+            assert ids(receiver, 1) == ["t1"]
 
 
 def test_a_receiver_that_comes_late_gets_everything(operator: Operator) -> None:
