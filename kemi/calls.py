@@ -95,6 +95,7 @@ class Calls:
         KSR.rr.record_route()
         KSR.pv.sets("$avp(pool)", name)
         KSR.pv.sets("$avp(node)", node)
+        KSR.pv.sets("$avp(source)", f"{KSR.kx.get_srcip()}:{KSR.kx.get_srcport()}")
         KSR.tm.t_set_fr(round(1000 * ring_timeout), round(1000 * self._context.settings.sip.no_reply_timeout))
 
     def _anchor(self, call_id: str, sdp: str) -> str:
@@ -180,6 +181,7 @@ class Calls:
             media_node=node,
             pool=text("$avp(pool)"),
             trunk=text("$avp(trunk)"),
+            source=text("$avp(source)"),
             takes_refer="REFER" in text("$T_req($hdr(Allow))").upper(),
             may_refer=pool.may_refer if pool else False,
             created_at=now,

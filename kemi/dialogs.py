@@ -14,6 +14,8 @@ from kemi.message import (
     body,
     done,
     header,
+    headers,
+    q850,
     reply,
     set_sdp,
     text,
@@ -214,9 +216,10 @@ def _find(sender: Sender, method: str, cseq: int, contact: str | None = None) ->
     def find(call: Call) -> ev.Event:
         party = sender.within(call)
         if method == "BYE":
+            cause = q850(headers("Reason"))
             if party is Party.TARGET:
-                return ev.TargetHungUp(cseq, sender.leg)
-            return (ev.CallerHungUp if party is Party.CALLER else ev.AgentHungUp)(cseq)
+                return ev.TargetHungUp(cseq, sender.leg, cause=cause)
+            return (ev.CallerHungUp if party is Party.CALLER else ev.AgentHungUp)(cseq, cause=cause)
         if event := _for_us(call, party, method):
             return event
         offer = method == "INVITE" or (method in OFFERS and bool(body()))

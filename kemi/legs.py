@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import KSR
 
 from kemi.certificates import refusal
-from kemi.message import body, done, header, headers, reply_headers, sip_call_id, split_routes, text, uri_of
+from kemi.message import body, done, header, headers, q850, reply_headers, sip_call_id, split_routes, text, uri_of
 from kemi.web import from_page
 from routing.actions import SendAck
 from routing.digest import ANSWERED_BY, authorize
@@ -20,6 +21,7 @@ from routing.rules_strays import bye_stray, cancel_stray
 from routing.store import CallUnknown, LeaseLost, StoreError
 from routing.uris import host_of
 from routing.values import BadValue, check_endpoint, parse_sip_uri
+from rtpengine.sdp import voices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +38,10 @@ MOVED = 302
 """The only redirection that is followed: the others are for good, or need a choice."""
 
 
+TRYING = "$avp(trying)"
+"""When the first response to an INVITE came; it lives as long as the transaction."""
+
+
 class Legs:
     """Turns responses to our INVITEs into events."""
 
@@ -47,8 +53,10 @@ class Legs:
         """Handle a provisional response or a 2xx; the rest comes to `failed`."""
         status = KSR.kx.get_status()
         call_id, number = self._leg()
+        if not text(TRYING):
+            KSR.pv.sets(TRYING, repr(time.time()))
         if 180 <= status < 190:
-            self._handle(call_id, LegRang(number, int(text("$cs"))))
+            self._handle(call_id, LegRang(number, int(text("$cs")), _trying_at()))
         elif 200 <= status < 300:
             answered = self._answered(number)
             if from_page():
@@ -75,6 +83,8 @@ class Legs:
             remote_target=uri_of(header("Contact")),
             routes=tuple(reversed(split_routes(headers("Record-Route")))),
             sdp=body(),
+            codecs=voices(body()),
+            trying_at=_trying_at(),
         )
 
     def failed(self) -> None:
@@ -100,7 +110,9 @@ class Legs:
         elif elsewhere := self._redirection() if status == MOVED else "":
             self._handle(call_id, LegRedirected(number, elsewhere))
         else:
-            self._handle(call_id, LegFailed(number, status, reason or "Failed", answered=not silent))
+            cause = q850(reply_headers("Reason"))
+            failed = LegFailed(number, status, reason or "Failed", not silent, cause=cause, trying_at=_trying_at())
+            self._handle(call_id, failed)
 
     def _authorized(
         self, call: Call, asked: LegChallenged, uri: str, challenges: Sequence[Field], given: Sequence[Field]
@@ -152,3 +164,8 @@ class Legs:
             self._context.outgoing.bye(bye_stray(event))
         elif isinstance(event, LegRang):
             self._context.outgoing.cancel(cancel_stray(call_id, event))
+
+
+def _trying_at() -> float | None:
+    at = text(TRYING)
+    return float(at) if at else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
+from kemi.call_log import connected, heard
 from kemi.hearing import Hearing, tag
 from kemi.offers import (
     agree,
@@ -48,6 +50,7 @@ from rtpengine.sdp import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from routing.heard import Heard
     from routing.records import Call, Leg
     from rtpengine import MediaPool
 
@@ -225,6 +228,16 @@ class CallMedia(Hearing):
     def release_leg(self, call: Call, number: int) -> None:
         """Drop shadow and leg of an endpoint that was not bridged."""
         self._delete(call, f"shadow{number}")
+
+    def heard(self, call: Call) -> Heard | None:
+        """Ask how well those were heard who are or were connected by a transfer; None where none did, or is known."""
+        found = connected(call)
+        if found is None:
+            return None
+        try:
+            return heard(*found, self._request(call, Query(call.id)), time.time())
+        except RtpengineError:
+            return None
 
     def release(self, node: str, call_id: str) -> None:
         """Drop the whole call; one that rtpengine does not know is gone already."""

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Self
 import KSR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from routing.texts import BadValue
 
 _QUOTED = re.compile(r'^\s*"(?:[^"\\]|\\.)*"')
 _URI = re.compile(r"<([^>]*)>|^\s*([^;,\s]+)")
 _ROUTE = re.compile(r"<[^>]*>")
 _MARK = re.compile(r";h=([0-9a-f]{16})\.(\d+);n=([^;>]+);d=([^;>]+)")
+_Q850 = re.compile(r"\bQ\.850\s*;(?:[^,]*;)?\s*cause\s*=\s*(\d{1,3})\b", re.IGNORECASE)
 _CONTACT_USER = re.compile(r"([0-9a-f]{16})(?:-(\d+))?")
 
 
@@ -88,6 +91,12 @@ def reply_headers(name: str) -> list[str]:
     while value := text(f"$T_rpl($(hdr({name})[{len(found)}]))"):
         found.append(_unfold(value))
     return found
+
+
+def q850(reasons: Iterable[str]) -> int | None:
+    """Find the Q.850 cause in Reason fields (RFC 3326, RFC 6432)."""
+    found = (_Q850.search(value) for value in reasons)
+    return next((int(match[1]) for match in found if match), None)
 
 
 def _unfold(value: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kemi.metrics import Metrics
     from kemi.outgoing import Outgoing
     from kemi.speech import Speech
+    from routing.heard import Heard
     from routing.records import Call
     from routing.store import Store
 
@@ -79,7 +80,10 @@ class Performer:
             case do.ReleaseLegMedia():
                 self._media.release_leg(call, action.leg)
             case do.ReleaseMedia():
+                heard = self._media.heard(call)
                 self._media.release(call.media_node, call.id)
+                if heard:
+                    self._log_heard(call, heard)
             case do.SendMessage():
                 self._outgoing.message(action)
             case do.PrepareSpeech():
@@ -99,6 +103,12 @@ class Performer:
             self._store.learn_trunk(action.trunk, learned.model_dump_json().encode())
         except StoreError as error:
             KSR.warn(f"call={call.id} what was learned of trunk {action.trunk} is lost: {error.text}\n")
+
+    def _log_heard(self, call: Call, heard: Heard) -> None:
+        try:
+            self._store.log_heard(call.id, heard)
+        except StoreError as error:
+            KSR.warn(f"call={call.id} the call log does not have how it was heard: {error.text}\n")
 
     def _check(self, call: Call) -> Event | None:
         """Look at the media; where it is gone since somebody hung up while the store was away, say so."""

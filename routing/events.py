@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from routing.records import Party
@@ -39,6 +39,8 @@ class LegRang(Event):
 
     leg: int
     cseq: int = 1
+    trying_at: float | None = None
+    """When its first response came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,17 @@ class LegAnswered(Event):
     remote_target: str
     routes: tuple[str, ...]
     sdp: str
+    codecs: tuple[str, ...] = ()
+    """The voice codecs of its SDP."""
+    trying_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LegFailed(Event):
     """An endpoint refused, or nothing came: `answered` is False when not a single response was received.
 
-    `called` is False when it was not sent anything, since it has as many calls as it may have.
+    `called` is False when it was not sent anything, since it has as many calls as it may have. `cause` is the Q.850
+    cause of its Reason header (RFC 6432).
     """
 
     leg: int
@@ -69,6 +75,8 @@ class LegFailed(Event):
     reason: str
     answered: bool = True
     called: bool = True
+    cause: int | None = None
+    trying_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +179,11 @@ class MediaFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class HungUp(Event):
-    """A party sent BYE."""
+    """A party sent BYE; `cause` is the Q.850 cause of its Reason header (RFC 3326)."""
 
     party: ClassVar[Party]
     cseq: int
+    cause: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,12 @@ class Leg(Record):
     """Whether another endpoint has sent us here (302): that is followed once."""
     registered: Registered | None = None
     refusal: Refusal | None = None
+    trying_at: float | None = None
+    """When its first response came, where that is known."""
+    ringing_at: float | None = None
+    answered_at: float | None = None
+    codecs: tuple[str, ...] = ()
+    """Those of its answer that carry a voice, the preferred one first."""
 
     @property
     def endpoint(self) -> str:
@@ -236,8 +242,35 @@ class Attempt(Record):
     status: int
     reason: str
     started_at: float
+    """When it was invited, or sent the REFER."""
     ended_at: float
     method: Method = Method.INVITE
+    leg: int = 0
+    """The number of the INVITE's leg in the call; its SIP Call-ID is the call's id and this; 0: not called by us."""
+    cause: int | None = None
+    """The Q.850 cause, where a Reason header gave one (RFC 3326)."""
+    trying_at: float | None = None
+    ringing_at: float | None = None
+    answered_at: float | None = None
+    codecs: tuple[str, ...] = ()
+    """The voice codecs of its answer, if it has answered."""
+
+
+class Origin(Record):
+    """Whose call was handed over, and where it came from: what the call log tells of the call itself."""
+
+    caller: str
+    """The caller as its From says."""
+    asserted: str = ""
+    """Its P-Asserted-Identity, where there was one."""
+    called: str
+    """Whom the caller called: the To of its INVITE."""
+    pool: str
+    trunk: str = ""
+    source: str = ""
+    """The address that its INVITE came from, as host:port."""
+    node: str
+    media_node: str
 
 
 class Sound(Record):
@@ -323,6 +356,14 @@ class Transfer(Record):
     outcome: Outcome | None = None
     status: int | None = None
     reason: str | None = None
+    cause: int | None = None
+    """The Q.850 cause in the BYE of a caller who hung up, where there was one."""
+    origin: Origin | None = None
+    """Known of a finished transfer, in the call log."""
+    caller_codec: str = ""
+    """What the caller speaks, in the call log."""
+    offered: tuple[str, ...] = ()
+    """The voice codecs that the endpoints were offered, in the call log."""
 
     @property
     def briefs(self) -> bool:
@@ -388,6 +429,8 @@ class Call(Record):
     pool: str
     trunk: str = ""
     """The trunk that the caller came from."""
+    source: str = ""
+    """The address that the caller's INVITE came from, as host:port."""
     takes_refer: bool = False
     """Whether the caller's side said in its INVITE that it knows REFER."""
     may_refer: bool
@@ -442,6 +485,20 @@ class Call(Record):
     def fresh(self) -> bool:
         """Whether nothing has happened to it since the agent answered: then nobody need read it to end it."""
         return self.state is State.TALKING and not self.legs_made
+
+    @property
+    def origin(self) -> Origin:
+        """What the call log tells of the call itself."""
+        return Origin(
+            caller=self.caller.remote,
+            asserted=self.identity.get("P-Asserted-Identity", ""),
+            called=self.caller.local,
+            pool=self.pool,
+            trunk=self.trunk,
+            source=self.source,
+            node=self.node,
+            media_node=self.media_node,
+        )
 
     def calling(self, number: int) -> Leg | None:
         """Find the leg of this number among those being called."""

@@ -121,10 +121,12 @@ def finish(call: Call, outcome: Outcome, status: int, reason: str, now: float) -
             "status": status,
             "reason": reason,
             "ended_at": now,
+            "origin": call.origin,
         }
     )
     # The call log has what was said; here it would be read and written with each event to come.
-    kept = done.model_copy(update={"announce": None, "apology": None, "message": None, "summary": "", "accept": None})
+    said = {"announce": None, "apology": None, "message": None, "summary": "", "accept": None}
+    kept = done.model_copy(update=said | {"origin": None})
     history = (*call.history, kept)[-HISTORY:]
     return call.model_copy(update={"transfer": None, "history": history}), [RecordTransfer(done)]
 

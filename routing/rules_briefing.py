@@ -15,7 +15,7 @@ from routing.outcomes import Mode, Outcome
 from routing.records import Call, Party, Sound, Standard, State, Transfer
 from routing.rule import TERMINATED, Step, end, enter, finish, leads_to, release, tell_agent, update_transfer
 from routing.rules_failing import AFTER_FAILURE, fail_answered
-from routing.rules_transfer import PLAY_AFTER, call_first, join
+from routing.rules_transfer import PLAY_AFTER, call_first, join, note_rest
 
 if TYPE_CHECKING:
     from routing.actions import Action
@@ -164,7 +164,8 @@ def _refusal(call: Call) -> tuple[Outcome, int, str]:
 def hung_up(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Go on to the next endpoint or fail: this person does not want the call."""
     outcome, status, reason = _refusal(call)
-    call, actions = fail_answered(call.model_copy(update={"target": None}), outcome, status, reason, now)
+    call = call.model_copy(update={"target": None})
+    call, actions = fail_answered(call, outcome, status, reason, now, event.cause)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
 
@@ -236,6 +237,7 @@ def no_summary(call: Call, event: ev.SummaryGiven, now: float) -> Step:
 @leads_to(State.PARTING)
 def part(call: Call, event: ev.CallerHungUp, now: float) -> Step:
     """End it for everyone but the person, who first hears that the caller has gone."""
+    call = note_rest(update_transfer(call, cause=event.cause), TERMINATED.cause, TERMINATED.text, now)
     call, told = tell_agent(call, TERMINATED.cause, TERMINATED.text, final=True)
     call, recorded = finish(call, Outcome.CALLER_HUNG_UP, TERMINATED.cause, TERMINATED.text, now)
     call, byes = release(call, Party.AGENT, TERMINATED)

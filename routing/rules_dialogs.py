@@ -21,7 +21,7 @@ from routing.rule import (
 )
 from routing.rules_failing import AFTER_FAILURE, bridge_failed, close, let_leg_go
 from routing.rules_strays import no_dialog
-from routing.rules_transfer import AGENT_BYE_AFTER, bridge
+from routing.rules_transfer import AGENT_BYE_AFTER, bridge, note_rest
 
 JOINED = {State.LEAVING, State.CONNECTED}
 """The states in which caller and target talk."""
@@ -46,6 +46,7 @@ def _abandon(call: Call, outcome: Outcome, reason: do.Reason, now: float, *gone:
     """End a call whose caller, or whose media, is gone while its transfer was under way."""
     call, cancelled = let_leg_go(call, reason) if call.target is None else (call, [])
     told = TERMINATED if outcome is Outcome.CALLER_HUNG_UP else reason
+    call = note_rest(call, told.cause, told.text, now)
     call = update_transfer(call, outcome=outcome, status=told.cause, reason=told.text)
     call, (*notified, recorded) = close(call, now)
     call, actions = end(call, reason, *gone)
@@ -55,6 +56,7 @@ def _abandon(call: Call, outcome: Outcome, reason: do.Reason, now: float, *gone:
 @leads_to(State.ENDED)
 def abandon(call: Call, event: ev.CallerHungUp, now: float) -> Step:
     """End everything: the caller hung up before a person was there."""
+    call = update_transfer(call, cause=event.cause)
     call, actions = _abandon(call, Outcome.CALLER_HUNG_UP, TERMINATED, now, Party.CALLER)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 

@@ -20,7 +20,17 @@ from routing.rule import (
     tell_agent,
     update_transfer,
 )
-from routing.rules_transfer import PLAY_AFTER, call_next, hunt_until, invite, note_attempt, ring_on, start
+from routing.rules_transfer import (
+    PLAY_AFTER,
+    call_next,
+    hunt_until,
+    invite,
+    note_attempt,
+    note_rest,
+    ring_on,
+    start,
+    with_leg,
+)
 
 if TYPE_CHECKING:
     from routing.actions import Action
@@ -50,6 +60,7 @@ def _release_legs(call: Call) -> Step:
 
 def fail(call: Call, outcome: Outcome, status: int, reason: str, now: float) -> Step:
     """Give the transfer up, and go on with its fallback, with the agent, or without any of them."""
+    call = note_rest(call, status, reason, now)
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
     call, released = _release_legs(call)
@@ -90,10 +101,18 @@ def close(call: Call, now: float) -> Step:
 
 
 def fail_leg(  # noqa: PLR0917 how it failed, in the order of `fail`
-    call: Call, leg: Leg, outcome: Outcome, status: int, reason: str, now: float, *, for_all: bool = False
+    call: Call,
+    leg: Leg,
+    outcome: Outcome,
+    status: int,
+    reason: str,
+    now: float,
+    *,
+    for_all: bool = False,
+    cause: int | None = None,
 ) -> Step:
     """Note how this endpoint failed. When no other one rings try the next, unless this one spoke `for_all`."""
-    call = note_attempt(call, leg, status, reason, now)
+    call = note_attempt(call, leg, status, reason, now, cause)
     call = update_transfer(call, outcome=None, status=None, reason=None)
     others = tuple(other for other in call.legs if other.number != leg.number)
     transfer = call.transfer
@@ -107,10 +126,12 @@ def fail_leg(  # noqa: PLR0917 how it failed, in the order of `fail`
     return call, [released, *invited]
 
 
-def fail_answered(call: Call, outcome: Outcome, status: int, reason: str, now: float) -> Step:
+def fail_answered(  # noqa: PLR0917 how it failed, in the order of `fail`
+    call: Call, outcome: Outcome, status: int, reason: str, now: float, cause: int | None = None
+) -> Step:
     """Fail the endpoint whose person has answered, but does not get the call."""
     assert call.leg is not None, "a leg has answered"
-    return fail_leg(call, call.leg, outcome, status, reason, now)
+    return fail_leg(call, call.leg, outcome, status, reason, now, cause=cause)
 
 
 @leads_to(*AFTER_FAILURE)
@@ -119,7 +140,9 @@ def leg_failed(call: Call, event: ev.LegFailed, now: float) -> Step:
     leg = call.calling(event.leg)
     assert leg is not None, "it was being called"
     outcome = outcome_of(event.status) if event.answered else Outcome.UNREACHABLE
-    return fail_leg(call, leg, outcome, event.status, event.reason, now, for_all=event.status >= 600)
+    leg = leg.model_copy(update={"trying_at": leg.trying_at or event.trying_at})
+    for_all = event.status >= 600
+    return fail_leg(call, leg, outcome, event.status, event.reason, now, for_all=for_all, cause=event.cause)
 
 
 @leads_to(*AFTER_FAILURE)
@@ -131,8 +154,7 @@ def challenged(call: Call, event: ev.LegChallenged, now: float) -> Step:
     if not event.authorization or leg.cseq > MOST_ANSWERS:
         return fail_leg(call, leg, Outcome.AUTH_FAILED, event.status, event.reason, now)
     again = leg.model_copy(update={"cseq": leg.cseq + 1})
-    legs = tuple(again if other is leg else other for other in call.legs)
-    return call.model_copy(update={"legs": legs}), [do.InviteAgain(again, transfer, event.authorization)]
+    return with_leg(call, again), [do.InviteAgain(again, transfer, event.authorization)]
 
 
 @leads_to(*AFTER_FAILURE)
@@ -200,6 +222,8 @@ def bridge_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
 @leads_to(*AFTER_FAILURE)
 def target_left(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Fail: the person hung up before the caller came on."""
+    assert call.leg is not None, "a leg has answered"
+    call = note_attempt(call, call.leg, 603, "Decline", now, event.cause)
     call, actions = fail(call.model_copy(update={"target": None}), Outcome.REJECTED, 603, "Decline", now)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
@@ -209,7 +233,7 @@ def target_overtook(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Fail the endpoint whose person hung up so quickly that its BYE overtook the 200."""
     leg = call.calling(event.leg)
     assert leg is not None, "it was being called"
-    call, actions = fail_leg(call, leg, Outcome.REJECTED, 603, "Decline", now, for_all=True)
+    call, actions = fail_leg(call, leg, Outcome.REJECTED, 603, "Decline", now, for_all=True, cause=event.cause)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
 

@@ -197,7 +197,26 @@ def ring(call: Call, event: ev.LegRang, now: float) -> Step:
     """Tell the agent once that it rings."""
     call, told = tell_agent(call, 180, "Ringing")
     call = update_transfer(call, ringing_at=now)
-    return call.model_copy(update={"state": State.RINGING}), told
+    return _note_ringing(call, event, now).model_copy(update={"state": State.RINGING}), told
+
+
+@leads_to()
+def ring_too(call: Call, event: ev.LegRang, now: float) -> Step:
+    """Note when it has begun to ring at one more endpoint."""
+    return _note_ringing(call, event, now), []
+
+
+def _note_ringing(call: Call, event: ev.LegRang, now: float) -> Call:
+    leg = call.calling(event.leg)
+    if leg is None or leg.ringing_at is not None:
+        return call
+    return with_leg(call, leg.model_copy(update={"ringing_at": now, "trying_at": event.trying_at}))
+
+
+def with_leg(call: Call, leg: Leg) -> Call:
+    """Make the same call with something noted of a leg that is being called."""
+    legs = tuple(leg if other.number == leg.number else other for other in call.legs)
+    return call.model_copy(update={"legs": legs})
 
 
 @leads_to(State.BRIEFING, State.BRIDGING)
@@ -206,6 +225,8 @@ def answer(call: Call, event: ev.LegAnswered, now: float) -> Step:
     leg = call.calling(event.leg)
     assert leg is not None, "it was being called"
     call, cancelled = _answered_elsewhere(call, leg, now)
+    trying_at = leg.trying_at or event.trying_at
+    leg = leg.model_copy(update={"answered_at": now, "trying_at": trying_at, "codecs": event.codecs})
     call = update_transfer(call, answered_at=now)
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
@@ -235,11 +256,35 @@ def _answered_elsewhere(call: Call, winner: Leg, now: float) -> Step:
     return call, actions
 
 
-def note_attempt(call: Call, leg: Leg, status: int, reason: str, now: float) -> Call:
+def note_attempt(  # noqa: PLR0917 how it failed, in the order of `fail`
+    call: Call, leg: Leg, status: int, reason: str, now: float, cause: int | None = None
+) -> Call:
     """Note how an endpoint answered."""
     assert call.transfer is not None, "a transfer is under way"
-    attempt = Attempt(uri=leg.uri, status=status, reason=reason, started_at=leg.started_at, ended_at=now)
+    attempt = Attempt(
+        uri=leg.uri,
+        status=status,
+        reason=reason,
+        started_at=leg.started_at,
+        ended_at=now,
+        leg=leg.number,
+        cause=cause,
+        trying_at=leg.trying_at,
+        ringing_at=leg.ringing_at,
+        answered_at=leg.answered_at,
+        codecs=leg.codecs,
+    )
     return update_transfer(call, attempts=(*call.transfer.attempts, attempt))
+
+
+def note_rest(call: Call, status: int, reason: str, now: float) -> Call:
+    """Note how it ended with the endpoints of which nothing has been noted yet: all have one end."""
+    assert call.transfer is not None, "a transfer is under way"
+    noted = {attempt.leg for attempt in call.transfer.attempts}
+    for leg in (*call.legs, call.leg) if call.leg else call.legs:
+        if leg.number not in noted:
+            call = note_attempt(call, leg, status, reason, now)
+    return call
 
 
 # --- bridging --------------------------------------------------------------------------------------------------------
@@ -270,7 +315,7 @@ def bridged(call: Call, event: ev.MediaBridged, now: float) -> Step:
     subscribed = call.transfer.subscription is not None
     consultation = call.transfer.consultation
     call = call.model_copy(update={"may_refer": call.transfer.may_refer})
-    call, told = tell_agent(call, 200, "OK", final=True)
+    call, told = tell_agent(note_rest(call, 200, "OK", now), 200, "OK", final=True)
     call, resumed = take_off_hold(call)
     told += [*resumed, *([do.EndConsultation(consultation)] if consultation else [])]
     call, recorded = finish(call, Outcome.CONNECTED, 200, "OK", now)

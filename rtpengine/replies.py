@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,6 +79,20 @@ class Stream:
     packets: int
     bytes: int
     errors: int
+    ssrc: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well a source is received, on average, as RTCP reports say; `mos` is from 1 to 5.
+
+    `jitter` is in milliseconds, `loss` in percent, `lost` counts packets.
+    """
+
+    mos: float
+    jitter: int
+    loss: int
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,8 @@ class CallQueried:
 
     created: int
     tags: Mapping[str, PartyMedia]
+    qualities: Mapping[int, Quality] = field(default_factory=dict)
+    """By SSRC; those of which no RTCP report has come are not there."""
 
     @classmethod
     def read(cls, answer: Dictionary) -> CallQueried:
@@ -114,7 +130,16 @@ class CallQueried:
         A party that was offered to and has not answered yet has no tag, and is not listed either.
         """
         parties = [_party(_dictionary(entry, "a tag")) for entry in _mapping(answer, "tags").values()]
-        return cls(_integer(answer, "created"), {party.tag: party for party in parties if party.tag and party.streams})
+        tags = {party.tag: party for party in parties if party.tag and party.streams}
+        reports = _mapping(answer, "SSRC") if "SSRC" in answer else {}
+        found = {int(ssrc): _quality(_dictionary(entry, "an SSRC")) for ssrc, entry in reports.items()}
+        return cls(_integer(answer, "created"), tags, {ssrc: good for ssrc, good in found.items() if good})
+
+    def quality(self, tag: str) -> Quality | None:
+        """Tell how well a party is received; None where no RTCP report says so."""
+        streams = self.tags[tag].streams if tag in self.tags else ()
+        found = (self.qualities.get(stream.ssrc) for stream in streams if stream.ssrc is not None and not stream.rtcp)
+        return next((quality for quality in found if quality), None)
 
 
 Reply = Pong | SdpReply | Done | MediaPlayed | CallQueried
@@ -139,6 +164,19 @@ def _stream(entry: Dictionary) -> Stream:
         packets=_integer(stats, "packets"),
         bytes=_integer(stats, "bytes"),
         errors=_integer(stats, "errors"),
+        ssrc=_integer(entry, "SSRC") if "SSRC" in entry else None,
+    )
+
+
+def _quality(entry: Dictionary) -> Quality | None:
+    if "average MOS" not in entry:
+        return None
+    average = _mapping(entry, "average MOS")
+    return Quality(
+        mos=_integer(average, "MOS") / 10,
+        jitter=_integer(average, "jitter"),
+        loss=_integer(average, "packet loss"),
+        lost=_integer(entry, "cumulative loss") if "cumulative loss" in entry else 0,
     )
 
 

@@ -6,7 +6,7 @@
 from routing.store.errors import CallBusy, CallUnknown, LeaseLost, StoreError, StoreUnavailable
 from routing.store.lease import Lease
 from routing.store.link import Observer
-from routing.store.log import Logged
+from routing.store.log import Damaged, Logged
 from routing.store.memory import MemoryStore
 from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_store import RedisStore, open_store
@@ -15,6 +15,7 @@ from routing.store.webhooks import Post, PostCount
 __all__ = [
     "CallBusy",
     "CallUnknown",
+    "Damaged",
     "Due",
     "Lease",
     "LeaseLost",

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 from routing.store import layout
 from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
-from routing.store.log import Logged, read_rows, to_row
+from routing.store.log import PAGE, Row, kind_of, to_row
 from routing.store.memory_endpoints import MemoryEndpoints
 from routing.store.memory_webhooks import MemoryWebhooks
 from routing.store.protocol import Due, Store, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from routing.heard import Heard
     from routing.records import BadRecordError, Call, Transfer
 
 
@@ -47,7 +48,8 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
         self._commands: dict[str, list[str]] = {}
         self._answers: dict[str, str] = {}
         self._speech: dict[str, list[str]] = {}
-        self._log: list[tuple[str, str, bytes]] = []
+        self.rows: list[Row] = []
+        """The call log, oldest first; tests may spoil it."""
         self._targets: dict[str, bytes] = {}
         self._trunks: dict[str, bytes] = {}
         self._users: dict[str, bytes] = {}
@@ -137,9 +139,9 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
         self._deadlines.pop(call_id, None)
         self._leases.pop(call_id, None)
 
-    def _append(self, call_id: str, finished: tuple[Transfer, ...]) -> None:
-        for transfer in finished:
-            self._log.append((f"{next(self._serial)}-0", call_id, to_row(transfer)))
+    def _append(self, call_id: str, values: Iterable[Transfer | Heard]) -> None:
+        for value in values:
+            self.rows.append(Row(f"{next(self._serial)}-0", call_id, kind_of(value), to_row(value)))
 
     # Deadlines and commands
 
@@ -182,10 +184,12 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
 
     # Call log, targets, nodes
 
-    def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
-        since = 0 if after is None else int(after.partition("-")[0])
-        rows = [row for row in reversed(self._log) if int(row[0].partition("-")[0]) > since]
-        return read_rows(rows[:count])
+    def log_heard(self, call_id: str, heard: Heard) -> None:
+        self._append(call_id, (heard,))
+
+    def log_page(self, *, before: str | None = None, after: str | None = None, count: int = PAGE) -> list[Row]:
+        since, until = _place(after) or 0, _place(before) or math.inf
+        return [row for row in reversed(self.rows) if since < (_place(row.position) or 0) < until][:count]
 
     def targets(self) -> dict[str, bytes]:
         return dict(self._targets)
@@ -254,3 +258,7 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
 
     def close(self) -> None:
         pass
+
+
+def _place(position: str | None) -> int | None:
+    return None if position is None else int(position.partition("-")[0])

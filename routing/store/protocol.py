@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from routing.store.endpoints import EndpointStore
+from routing.store.log import PAGE, Logged, page_through, read_log
 from routing.store.webhooks import WebhookStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from routing.heard import Heard
     from routing.records import BadRecordError, Call
     from routing.store.lease import Lease
-    from routing.store.log import Logged
+    from routing.store.log import Damaged, Row
 
 
 class Due(NamedTuple):
@@ -93,9 +96,21 @@ class Store(EndpointStore, WebhookStore, Protocol):
         """Take the oldest text asked of `node`; waits up to `timeout` seconds for one. This call may block long."""
         ...
 
-    def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
-        """Read the newest finished transfers, newest first; with `after`, only those logged since that position."""
+    def log_heard(self, call_id: str, heard: Heard) -> None:
+        """Add to the call log how well the parties of a call that has ended were heard."""
         ...
+
+    def log_page(self, *, before: str | None = None, after: str | None = None, count: int = PAGE) -> list[Row]:
+        """Read so many of the newest rows of the call log, newest first, between two positions."""
+        ...
+
+    def log(self, *, after: str | None = None) -> Iterator[Logged | Damaged]:
+        """Read the call log, newest first, a page at a time; with `after`, only what was logged since that position."""
+        return read_log(page_through(lambda before: self.log_page(before=before, after=after)))
+
+    def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
+        """Read the newest finished transfers, newest first; what cannot be read is left out."""
+        return list(islice((row for row in self.log(after=after) if isinstance(row, Logged)), count))
 
     def targets(self) -> dict[str, bytes]:
         """Read all targets as JSON, by name."""

@@ -12,14 +12,15 @@ from routing.store import layout, scripts
 from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
 from routing.store.link import Link, Observer, call_script
-from routing.store.log import Logged, read_rows, to_row
+from routing.store.log import PAGE, Row, kind_of, to_row
 from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_endpoints import RedisEndpoints
 from routing.store.redis_webhooks import RedisWebhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from routing.heard import Heard
     from routing.records import BadRecordError, Call, Transfer
     from routing.store.server import Command
 
@@ -149,10 +150,14 @@ class RedisStore(RedisEndpoints, RedisWebhooks, Store):
 
     # Call log, targets, nodes
 
-    def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
+    def log_heard(self, call_id: str, heard: Heard) -> None:
+        self._run("log_heard", *_log(call_id, (heard,)))
+
+    def log_page(self, *, before: str | None = None, after: str | None = None, count: int = PAGE) -> list[Row]:
+        until = "+" if before is None else f"({before}"
         since = "-" if after is None else f"({after}"
-        rows = self._run("finished", ("XREVRANGE", layout.LOG, "+", since, "COUNT", count))[0]
-        return read_rows((position.decode(), fields[1].decode(), fields[3]) for position, fields in rows)
+        rows = self._run("log_page", ("XREVRANGE", layout.LOG, until, since, "COUNT", count))[0]
+        return [_row(position, fields) for position, fields in rows]
 
     def targets(self) -> dict[str, bytes]:
         return self._all("targets", layout.TARGETS)
@@ -245,10 +250,16 @@ def _score(call: Call) -> str:
     return "+inf" if call.next_deadline is None else repr(call.next_deadline)
 
 
-def _log(call_id: str, finished: tuple[Transfer, ...]) -> Iterator[Command]:
-    for transfer in finished:
+def _log(call_id: str, values: Iterable[Transfer | Heard]) -> Iterator[Command]:
+    for value in values:
         trim = ("MAXLEN", "~", layout.LOG_LENGTH)
-        yield ("XADD", layout.LOG, *trim, "*", "call", call_id, "transfer", to_row(transfer))
+        yield ("XADD", layout.LOG, *trim, "*", "call", call_id, kind_of(value), to_row(value))
+
+
+def _row(position: bytes, fields: list[bytes]) -> Row:
+    """Read a row; one with other fields than ours comes out as one that cannot be read."""
+    _, call_id, kind, data = fields if len(fields) == 4 else (b"", b"unknown", b"", b"")
+    return Row(position.decode(), call_id.decode(errors="replace"), kind.decode(errors="replace"), data)
 
 
 _DUE: tuple[Command, ...] = tuple(

@@ -23,6 +23,7 @@ from routing.records import (
     Hold,
     Leg,
     Media,
+    Origin,
     Method,
     Party,
     Referral,
@@ -128,11 +129,19 @@ TRANSFERS = some(
             status=NUMBERS,
             **dict.fromkeys(("started_at", "ended_at"), TIMES),
             method=st.sampled_from(Method),
+            leg=NUMBERS,
+            cause=st.none() | NUMBERS,
+            **dict.fromkeys(("trying_at", "ringing_at", "answered_at"), st.none() | TIMES),
+            codecs=many(TEXTS),
         )
     ),
     outcome=st.none() | st.sampled_from(Outcome),
     status=st.none() | NUMBERS,
     reason=st.none() | TEXTS,
+    cause=st.none() | NUMBERS,
+    origin=st.none() | some(Origin, **dict.fromkeys(Origin.__annotations__, TEXTS)),
+    caller_codec=TEXTS,
+    offered=many(TEXTS),
 )
 LEGS = some(
     Leg,
@@ -143,11 +152,13 @@ LEGS = some(
     max_calls=st.none() | NUMBERS,
     redirected=st.booleans(),
     **REACHED,
+    **dict.fromkeys(("trying_at", "ringing_at", "answered_at"), st.none() | TIMES),
+    codecs=many(TEXTS),
 )
 CALLS = some(
     Call,
     schema_version=st.just(3),
-    **dict.fromkeys(("id", "node", "media_node", "pool", "trunk"), TEXTS),
+    **dict.fromkeys(("id", "node", "media_node", "pool", "trunk", "source"), TEXTS),
     takes_refer=st.booleans(),
     may_refer=st.booleans(),
     created_at=TIMES,
