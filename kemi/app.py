@@ -281,7 +281,9 @@ class Handoff:
             line += f" reason={event.reason!r}"
         if len(after.history) > len(before.history):
             done_now = after.history[-1]
-            line += f" target={done_now.target} outcome={done_now.outcome} status={done_now.status}"
+            line += (
+                f" transfer={done_now.id} target={done_now.target} outcome={done_now.outcome} status={done_now.status}"
+            )
         KSR.info(f"{line}\n")
         if after.state in {State.LEAVING, State.CONNECTED}:
             KSR.htable.sht_sets(BRIDGED, after.id, encode(after).decode())

@@ -247,6 +247,8 @@ class Attempt(Record):
     method: Method = Method.INVITE
     leg: int = 0
     """The number of the INVITE's leg in the call; its SIP Call-ID is the call's id and this; 0: not called by us."""
+    theirs: bool = False
+    """Whether the endpoint said so itself; else handoff gave it up, or nothing came."""
     cause: int | None = None
     """The Q.850 cause, where a Reason header gave one (RFC 3326)."""
     trying_at: float | None = None

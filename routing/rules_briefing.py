@@ -165,7 +165,7 @@ def hung_up(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Go on to the next endpoint or fail: this person does not want the call."""
     outcome, status, reason = _refusal(call)
     call = call.model_copy(update={"target": None})
-    call, actions = fail_answered(call, outcome, status, reason, now, event.cause)
+    call, actions = fail_answered(call, outcome, status, reason, now, left=event)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
 

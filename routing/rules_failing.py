@@ -109,10 +109,11 @@ def fail_leg(  # noqa: PLR0917 how it failed, in the order of `fail`
     now: float,
     *,
     for_all: bool = False,
+    theirs: bool = False,
     cause: int | None = None,
 ) -> Step:
     """Note how this endpoint failed. When no other one rings try the next, unless this one spoke `for_all`."""
-    call = note_attempt(call, leg, status, reason, now, cause)
+    call = note_attempt(call, leg, status, reason, now, theirs=theirs, cause=cause)
     call = update_transfer(call, outcome=None, status=None, reason=None)
     others = tuple(other for other in call.legs if other.number != leg.number)
     transfer = call.transfer
@@ -126,12 +127,13 @@ def fail_leg(  # noqa: PLR0917 how it failed, in the order of `fail`
     return call, [released, *invited]
 
 
-def fail_answered(  # noqa: PLR0917 how it failed, in the order of `fail`
-    call: Call, outcome: Outcome, status: int, reason: str, now: float, cause: int | None = None
+def fail_answered(
+    call: Call, outcome: Outcome, status: int, reason: str, now: float, *, left: ev.TargetHungUp | None = None
 ) -> Step:
-    """Fail the endpoint whose person has answered, but does not get the call."""
+    """Fail the endpoint whose person has answered, but does not get the call; it may have `left` by itself."""
     assert call.leg is not None, "a leg has answered"
-    return fail_leg(call, call.leg, outcome, status, reason, now, cause=cause)
+    cause = left.cause if left else None
+    return fail_leg(call, call.leg, outcome, status, reason, now, theirs=left is not None, cause=cause)
 
 
 @leads_to(*AFTER_FAILURE)
@@ -141,8 +143,10 @@ def leg_failed(call: Call, event: ev.LegFailed, now: float) -> Step:
     assert leg is not None, "it was being called"
     outcome = outcome_of(event.status) if event.answered else Outcome.UNREACHABLE
     leg = leg.model_copy(update={"trying_at": leg.trying_at or event.trying_at})
-    for_all = event.status >= 600
-    return fail_leg(call, leg, outcome, event.status, event.reason, now, for_all=for_all, cause=event.cause)
+    for_all, theirs = event.status >= 600, event.answered and event.called
+    return fail_leg(
+        call, leg, outcome, event.status, event.reason, now, for_all=for_all, theirs=theirs, cause=event.cause
+    )
 
 
 @leads_to(*AFTER_FAILURE)
@@ -152,7 +156,7 @@ def challenged(call: Call, event: ev.LegChallenged, now: float) -> Step:
     assert leg is not None, "it was being called"
     assert transfer is not None, "a transfer is under way"
     if not event.authorization or leg.cseq > MOST_ANSWERS:
-        return fail_leg(call, leg, Outcome.AUTH_FAILED, event.status, event.reason, now)
+        return fail_leg(call, leg, Outcome.AUTH_FAILED, event.status, event.reason, now, theirs=True)
     again = leg.model_copy(update={"cseq": leg.cseq + 1})
     return with_leg(call, again), [do.InviteAgain(again, transfer, event.authorization)]
 
@@ -163,8 +167,8 @@ def redirected(call: Call, event: ev.LegRedirected, now: float) -> Step:
     leg = call.calling(event.leg)
     assert leg is not None, "it was being called"
     if leg.redirected:
-        return fail_leg(call, leg, Outcome.REJECTED, MOVED.cause, MOVED.text, now)
-    call = note_attempt(call, leg, MOVED.cause, MOVED.text, now)
+        return fail_leg(call, leg, Outcome.REJECTED, MOVED.cause, MOVED.text, now, theirs=True)
+    call = note_attempt(call, leg, MOVED.cause, MOVED.text, now, theirs=True)
     call = call.model_copy(update={"legs": tuple(other for other in call.legs if other is not leg)})
     call, invited = invite(call, event.uri, leg.ring_until, now, redirected=True)
     return call, [do.ReleaseLegMedia(leg.number), *invited]
@@ -223,7 +227,7 @@ def bridge_failed(call: Call, event: ev.MediaFailed, now: float) -> Step:
 def target_left(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Fail: the person hung up before the caller came on."""
     assert call.leg is not None, "a leg has answered"
-    call = note_attempt(call, call.leg, 603, "Decline", now, event.cause)
+    call = note_attempt(call, call.leg, 603, "Decline", now, theirs=True, cause=event.cause)
     call, actions = fail(call.model_copy(update={"target": None}), Outcome.REJECTED, 603, "Decline", now)
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
@@ -233,7 +237,9 @@ def target_overtook(call: Call, event: ev.TargetHungUp, now: float) -> Step:
     """Fail the endpoint whose person hung up so quickly that its BYE overtook the 200."""
     leg = call.calling(event.leg)
     assert leg is not None, "it was being called"
-    call, actions = fail_leg(call, leg, Outcome.REJECTED, 603, "Decline", now, for_all=True, cause=event.cause)
+    call, actions = fail_leg(
+        call, leg, Outcome.REJECTED, 603, "Decline", now, for_all=True, theirs=True, cause=event.cause
+    )
     return call, [do.AcceptRequest(200, "OK"), *actions]
 
 

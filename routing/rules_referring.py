@@ -49,7 +49,7 @@ def refer_answered(call: Call, event: ev.ReferAnswered, now: float) -> Step:
         return call, [do.SendRefer(dialog, cseq, referral.uri, transfer, event.authorization)]
     silent = event.status == TIMED_OUT.cause
     outcome = Outcome.UNREACHABLE if silent else outcome_of(event.status)
-    call, failed = _fail(call, outcome, event.status, event.reason, now)
+    call, failed = _fail(call, outcome, event.status, event.reason, now, theirs=not silent)
     return call, [do.LearnTrunk(call.trunk, Verdict.SILENT if silent else Verdict.REFUSES, event.status), *failed]
 
 
@@ -68,11 +68,11 @@ def referral_reported(call: Call, event: ev.ReferralReported, now: float) -> Ste
         return call, [ACCEPTED, *told]
     learned = do.LearnTrunk(call.trunk, Verdict.WORKS, event.status)
     if 200 <= event.status < 300:
-        call, told = tell_agent(_note(call, event.status, event.reason, now), 200, "OK", final=True)
+        call, told = tell_agent(_note(call, event.status, event.reason, now, theirs=True), 200, "OK", final=True)
         call, recorded = finish(update_transfer(call, answered_at=now), Outcome.CONNECTED, 200, "OK", now)
         call, released = end(call, ELSEWHERE)
         return call, [ACCEPTED, learned, *told, *recorded, *released, do.ForgetCall()]
-    call, failed = _fail(call, outcome_of(event.status), event.status, event.reason, now)
+    call, failed = _fail(call, outcome_of(event.status), event.status, event.reason, now, theirs=True)
     return call, [ACCEPTED, learned, *failed]
 
 
@@ -84,7 +84,7 @@ def unreported(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
     learned: list[Action] = []
     if not referral.reported:
         learned = [do.LearnTrunk(call.trunk, Verdict.SILENT, TIMED_OUT.cause)]
-    call, failed = _fail(call, outcome, TIMED_OUT.cause, TIMED_OUT.text, now)
+    call, failed = _fail(call, outcome, TIMED_OUT.cause, TIMED_OUT.text, now, theirs=False)
     return call, [*learned, *failed]
 
 
@@ -94,7 +94,7 @@ def referral_over(call: Call, event: ev.ReferralReported, now: float) -> Step:
     return call, [do.RefuseRequest(481, "Subscription Does Not Exist")]
 
 
-def _note(call: Call, status: int, reason: str, now: float) -> Call:
+def _note(call: Call, status: int, reason: str, now: float, *, theirs: bool) -> Call:
     transfer, referral = _under_way(call)
     attempt = Attempt(
         uri=referral.uri,
@@ -103,13 +103,14 @@ def _note(call: Call, status: int, reason: str, now: float) -> Call:
         started_at=referral.started_at,
         ended_at=now,
         method=Method.REFER,
+        theirs=theirs,
     )
     return update_transfer(call, attempts=(*transfer.attempts, attempt), referral=None)
 
 
-def _fail(call: Call, outcome: Outcome, status: int, reason: str, now: float) -> Step:
+def _fail(call: Call, outcome: Outcome, status: int, reason: str, now: float, *, theirs: bool) -> Step:
     """Have the next endpoint called; with the method `auto` by ourselves, from the first one on."""
-    call = _note(call, status, reason, now)
+    call = _note(call, status, reason, now, theirs=theirs)
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
     if transfer.method is Method.AUTO:

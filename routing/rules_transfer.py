@@ -256,10 +256,10 @@ def _answered_elsewhere(call: Call, winner: Leg, now: float) -> Step:
     return call, actions
 
 
-def note_attempt(  # noqa: PLR0917 how it failed, in the order of `fail`
-    call: Call, leg: Leg, status: int, reason: str, now: float, cause: int | None = None
+def note_attempt(
+    call: Call, leg: Leg, status: int, reason: str, now: float, *, theirs: bool = False, cause: int | None = None
 ) -> Call:
-    """Note how an endpoint answered."""
+    """Note how an endpoint answered; `theirs` is whether it said so itself."""
     assert call.transfer is not None, "a transfer is under way"
     attempt = Attempt(
         uri=leg.uri,
@@ -268,6 +268,7 @@ def note_attempt(  # noqa: PLR0917 how it failed, in the order of `fail`
         started_at=leg.started_at,
         ended_at=now,
         leg=leg.number,
+        theirs=theirs,
         cause=cause,
         trying_at=leg.trying_at,
         ringing_at=leg.ringing_at,
@@ -277,13 +278,13 @@ def note_attempt(  # noqa: PLR0917 how it failed, in the order of `fail`
     return update_transfer(call, attempts=(*call.transfer.attempts, attempt))
 
 
-def note_rest(call: Call, status: int, reason: str, now: float) -> Call:
+def note_rest(call: Call, status: int, reason: str, now: float, *, theirs: bool = False) -> Call:
     """Note how it ended with the endpoints of which nothing has been noted yet: all have one end."""
     assert call.transfer is not None, "a transfer is under way"
     noted = {attempt.leg for attempt in call.transfer.attempts}
     for leg in (*call.legs, call.leg) if call.leg else call.legs:
         if leg.number not in noted:
-            call = note_attempt(call, leg, status, reason, now)
+            call = note_attempt(call, leg, status, reason, now, theirs=theirs)
     return call
 
 
@@ -315,7 +316,7 @@ def bridged(call: Call, event: ev.MediaBridged, now: float) -> Step:
     subscribed = call.transfer.subscription is not None
     consultation = call.transfer.consultation
     call = call.model_copy(update={"may_refer": call.transfer.may_refer})
-    call, told = tell_agent(note_rest(call, 200, "OK", now), 200, "OK", final=True)
+    call, told = tell_agent(note_rest(call, 200, "OK", now, theirs=True), 200, "OK", final=True)
     call, resumed = take_off_hold(call)
     told += [*resumed, *([do.EndConsultation(consultation)] if consultation else [])]
     call, recorded = finish(call, Outcome.CONNECTED, 200, "OK", now)

@@ -62,7 +62,8 @@ def failed_with(talk: Talk, outcome: Outcome, status: int) -> None:
     talk.system.wait_until(lambda: talk.record.state is State.TALKING)
     (transfer,) = talk.record.history
     assert (transfer.outcome, transfer.status) == (outcome, status)
-    assert talk.last_transfer == transfer
+    only_logged = {"origin": None, "caller_codec": "", "offered": ()}
+    assert talk.last_transfer.model_copy(update=only_logged) == transfer
     assert talk.record.leg is None
     assert set(talk.record.deadlines) == {"check"}
 
@@ -164,7 +165,7 @@ def test_the_next_endpoint_answers_when_the_first_is_busy(talk: Talk) -> None:
         talk.agent_leaves()
         talk.hear_target()
         (transfer,) = talk.record.history
-        assert [(a.uri, a.status) for a in transfer.attempts] == [(desk.uri, 486)]
+        assert [(a.uri, a.status) for a in transfer.attempts] == [(desk.uri, 486), (talk.target.uri, 200)]
         assert media_tags(talk) == {"caller", "leg2"}
         talk.hang_up_on_target()
         talk.nothing_left()
@@ -186,7 +187,7 @@ def test_the_next_endpoint_is_called_when_nobody_answers_at_the_first(system: Sy
         talk.notified(200, final=True)
         talk.agent_leaves()
         talk.hear_target()
-        assert [attempt.status for attempt in talk.record.history[0].attempts] == [408]
+        assert [attempt.status for attempt in talk.record.history[0].attempts] == [408, 200]
         talk.hang_up_on_target()
         talk.nothing_left()
 
