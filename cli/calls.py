@@ -131,6 +131,26 @@ def cancel_transfer(config: str | None, as_json: bool, prefix: str) -> None:
     print_json({"call": call.id, "cancelled": True}) if as_json else click.echo(f"transfer of {call.id} cancelled")
 
 
+@calls.command("debug")
+@click.argument("prefix", metavar="CALL")
+@click.option("--off", is_flag=True, help="Log them no more.")
+def debug_call(config: str | None, as_json: bool, prefix: str, off: bool) -> None:
+    """Log all that happens to a call and is done about it, whatever log.level is.
+
+    It ends by itself after half an hour, or with the call. The lines are in the log of `handoff up`, marked by debug=.
+    """
+    with connect(effective_settings(config)) as store:
+        call = find_call(store, prefix)
+        answer = _command(store, call, "debug", on=not off)
+    if as_json:
+        print_json({"call": call.id, "debug": not off, "seconds": answer.get("seconds")})
+    elif off:
+        click.echo(f"debug lines of {call.id} are logged no more")
+    else:
+        minutes = int(answer.get("seconds") or 0) // 60
+        click.echo(f"debug lines of {call.id} are in the log of node {call.node} for {minutes} minutes")
+
+
 @calls.command("watch")
 @click.option("--every", type=click.FloatRange(0.1, 60), default=0.5, show_default=True, help="Seconds between looks.")
 def watch_calls(config: str | None, as_json: bool, every: float) -> None:
@@ -162,7 +182,7 @@ def _look(watcher: Watcher, *, away: bool, as_json: bool) -> bool:
     return False
 
 
-def _command(store: Store, call: Call, kind: str, **details: str) -> dict[str, Any]:
+def _command(store: Store, call: Call, kind: str, **details: str | bool) -> dict[str, Any]:
     """Have the node of a call do something; raises Failed when it refuses or does not answer."""
     command_id = str(uuid.uuid4())
     store.send_command(call.node, {"id": command_id, "kind": kind, "call": call.id, **details})

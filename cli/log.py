@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from routing.store import Store
-    from routing.store.log import Row
 
 SHOWN = 50
 """Entries shown to people who do not say how many."""
@@ -137,11 +137,7 @@ def show_entry(config: str | None, as_json: bool, prefix: str) -> None:
 def _seek(store: Store, prefix: str, damaged: list[Damaged]) -> list[Logged]:
     """Find the transfers of the one call that is meant, oldest first; raises Failed where there are several calls."""
     call = prefix.partition("-")[0]
-
-    def page(before: str | None) -> list[Row]:
-        return store.log_page(before=before)
-
-    rows = ([row for row in rows if row.call_id.startswith(call)] for rows in page_through(page))
+    rows = ([row for row in page if row.call_id.startswith(call)] for page in page_through(store.log_page))
     found: list[Logged] = []
     for entry in read_log(rows):
         if isinstance(entry, Damaged):
@@ -216,7 +212,7 @@ def _follow(store: Store, choice: Choice, first: int, *, as_csv: bool, as_json: 
 
 def _news(store: Store, position: str) -> tuple[str, Iterator[Logged | Damaged]]:
     """Read what has come since; gives the place up to which that was."""
-    pages = list(page_through(lambda before: store.log_page(before=before, after=position)))
+    pages = list(page_through(partial(store.log_page, after=position)))
     return pages[0][0].position if pages else position, read_log(pages)
 
 

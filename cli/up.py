@@ -17,6 +17,7 @@ import click
 
 from cli.effective import BEGIN
 from cli.folders import state_dir as usual_state_dir
+from cli.log_lines import json_line
 from cli.output import PATH, Exit, counted, time_of_day
 from cli.paths import run_dir as usual_run_dir
 from cli.preflight import UnfitError
@@ -59,13 +60,14 @@ class Signals:
 
 
 class Console:
-    """Writes lines to stdout, each with its time and its source before it; a context manager.
+    """Writes lines to stdout, each with its time and its source before it, or `as_json`; a context manager.
 
     `say` never waits, so that a terminal that is held (Ctrl-S) holds up neither calls nor the end: what it does not
     take is left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._as_json = as_json
         self._lines: queue.Queue[str | None] = queue.Queue(KEPT_LINES)
         self._writer = threading.Thread(target=self._write, daemon=True)
 
@@ -80,11 +82,15 @@ class Console:
 
     def say(self, source: str, line: str) -> None:
         """Write a line of the log, soon."""
-        self._put(f"{time_of_day(time.time())} {source:{WIDTH}} | {line}\n")
+        now = time.time()
+        self._put(f"{json_line(now, source, line) if self._as_json else _text_line(now, source, line)}\n")
 
     def tell_place(self, part: str, places: str) -> None:
         """Write where a part listens, soon."""
-        self._put(f"{part:{WIDTH}}   {places}\n")
+        if self._as_json:
+            self.say(part, f"listens at {places}")
+        else:
+            self._put(f"{part:{WIDTH}}   {places}\n")
 
     def _put(self, line: str) -> None:
         with contextlib.suppress(queue.Full):
@@ -95,6 +101,10 @@ class Console:
             with contextlib.suppress(OSError):  # nobody reads any more; calls go on
                 sys.stdout.write(line)
                 sys.stdout.flush()
+
+
+def _text_line(at: float, source: str, line: str) -> str:
+    return f"{time_of_day(at)} {source:{WIDTH}} | {line}"
 
 
 @click.command()
@@ -123,7 +133,7 @@ def up(config: Path | None, run_dir: Path | None, state_dir: Path | None) -> Non
     """  # noqa: D301 - click wants the sign itself
     settings, signals = _settings(config), Signals()
     try:
-        with Console() as console:
+        with Console(as_json=settings.log.format == "json") as console:
             run = run_dir or usual_run_dir(os.environ)
             state = state_dir or usual_state_dir(os.environ)
             _run(Stack(settings, run, state, say=console.say, pause=signals.pause), signals, console)

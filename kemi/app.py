@@ -16,6 +16,7 @@ from kemi.calls import Calls
 from kemi.certificates import check_peers
 from kemi.context import Context
 from kemi.credentials import CredentialFinder
+from kemi.debugging import tell_step
 from kemi.dialogs import BRIDGED, Dialogs
 from kemi.engine import Engine
 from kemi.hunting import Hunting
@@ -42,8 +43,9 @@ from routing.store import open_store
 from rtpengine import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from routing.actions import Action
     from routing.events import Event
     from routing.records import Call
 
@@ -266,8 +268,9 @@ class Handoff:
         del msg, event
         self._registrar.expired()
 
-    def _observe(self, before: Call, event: Event, after: Call) -> None:
+    def _observe(self, before: Call, event: Event, after: Call, actions: Sequence[Action]) -> None:
         """Log a transition once, note how endpoints fare, and keep a copy of a bridged call on this node."""
+        tell_step(before, event, after, actions, all_calls=self.settings.log.level == "debug")
         self._context.hunting.observe(before, event, after)
         if after.transfer and after.transfer.fixed and not (before.transfer and before.transfer.fixed):
             self.metrics.fixed_message()

@@ -49,9 +49,9 @@ class Engine:
         store: Store,
         media: MediaActions,
         performer: Performer,
-        observe: Callable[[Call, Event, Call], None],
+        observe: Callable[[Call, Event, Call, Sequence[do.Action]], None],
     ) -> None:
-        """Take the parts that it works with; `observe` is told of each step: call before, event, call after."""
+        """Take the parts that it works with; `observe` is told of each step: call, event, call after, actions."""
         self._node = node
         self._store = store
         self._media = media
@@ -114,7 +114,7 @@ class Engine:
     def _step(self, lease: Lease, before: Call, event: Event) -> tuple[Call, Sequence[do.Action], bool]:
         """Apply one event and save; True when that was the end of the call."""
         call, actions = step(before, event, time.time())
-        self._observe(before, event, call)
+        self._observe(before, event, call, actions)
         if isinstance(event, DeadlinePassed) and call.node != self._node:
             call = call.model_copy(update={"node": self._node})  # whose it was has missed a deadline: it is gone
         recorded = (action.transfer for action in actions if isinstance(action, do.RecordTransfer))

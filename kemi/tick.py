@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import KSR
 
+from kemi.debugging import LASTS, unwatch, watch
 from kemi.hunting import Rests
 from kemi.message import SipError, done
 from kemi.registrar import end_registrations
@@ -147,9 +148,17 @@ class Timer:
                 given = ev.SummaryGiven(_summary(command.get("text")), request=False)
                 self._context.engine.handle(call_id, lambda _: given)
                 return {}
+            if kind == "debug":
+                return self._debug(call_id, on=command.get("on") is not False)
         finally:
             performer.answering = None
         raise CommandError(f"the command {kind!r} is not known: this node runs another version of handoff")
+
+    def _debug(self, call_id: str, *, on: bool) -> dict[str, Any]:
+        """Log the debug lines of a call, or no more; raises CallUnknown."""
+        self._context.store.peek(call_id)
+        (watch if on else unwatch)(call_id)
+        return {"seconds": LASTS if on else 0}
 
     def _transfer(self, call_id: str, command: dict[str, Any]) -> dict[str, Any]:
         requested_at = time.time()

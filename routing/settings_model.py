@@ -303,9 +303,12 @@ class Webhooks(Section):
 
 
 class Log(Section):
-    """How much is logged."""
+    """How much is logged, and in which form."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    format: Literal["text", "json"] = Field(
+        "text", description="text: a line with key=value pairs; json: an object a line."
+    )
 
 
 LOOPBACK = Trunk(name="loopback", addresses=("127.0.0.0/8", "::1"))

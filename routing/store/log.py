@@ -91,9 +91,11 @@ def _damage(row: Row, error: ValidationError) -> str:
     )
 
 
-def page_through(read: Callable[[str | None], list[Row]]) -> Iterator[list[Row]]:
-    """Read page after page, each before the last row of the one before; `read` takes that row's position."""
+def page_through(read: Callable[[str | None, int], list[Row]], size: int = PAGE) -> Iterator[list[Row]]:
+    """Read page after page; `read` takes the position before which a page is to be, and how many rows it may have."""
     before: str | None = None
-    while page := read(before):
+    while page := read(before, size):
         yield page
+        if len(page) < size:
+            return
         before = page[-1].position

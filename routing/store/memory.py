@@ -187,7 +187,7 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
     def log_heard(self, call_id: str, heard: Heard) -> None:
         self._append(call_id, (heard,))
 
-    def log_page(self, *, before: str | None = None, after: str | None = None, count: int = PAGE) -> list[Row]:
+    def log_page(self, before: str | None = None, count: int = PAGE, *, after: str | None = None) -> list[Row]:
         since, until = _place(after) or 0, _place(before) or math.inf
         return [row for row in reversed(self.rows) if since < (_place(row.position) or 0) < until][:count]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
@@ -100,17 +101,18 @@ class Store(EndpointStore, WebhookStore, Protocol):
         """Add to the call log how well the parties of a call that has ended were heard."""
         ...
 
-    def log_page(self, *, before: str | None = None, after: str | None = None, count: int = PAGE) -> list[Row]:
+    def log_page(self, before: str | None = None, count: int = PAGE, *, after: str | None = None) -> list[Row]:
         """Read so many of the newest rows of the call log, newest first, between two positions."""
         ...
 
     def log(self, *, after: str | None = None) -> Iterator[Logged | Damaged]:
         """Read the call log, newest first, a page at a time; with `after`, only what was logged since that position."""
-        return read_log(page_through(lambda before: self.log_page(before=before, after=after)))
+        return read_log(page_through(partial(self.log_page, after=after)))
 
     def finished(self, count: int = 20, *, after: str | None = None) -> list[Logged]:
         """Read the newest finished transfers, newest first; what cannot be read is left out."""
-        return list(islice((row for row in self.log(after=after) if isinstance(row, Logged)), count))
+        entries = read_log(page_through(partial(self.log_page, after=after), min(2 * count, PAGE)))
+        return list(islice((entry for entry in entries if isinstance(entry, Logged)), count))
 
     def targets(self) -> dict[str, bytes]:
         """Read all targets as JSON, by name."""

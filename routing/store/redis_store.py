@@ -153,7 +153,7 @@ class RedisStore(RedisEndpoints, RedisWebhooks, Store):
     def log_heard(self, call_id: str, heard: Heard) -> None:
         self._run("log_heard", *_log(call_id, (heard,)))
 
-    def log_page(self, *, before: str | None = None, after: str | None = None, count: int = PAGE) -> list[Row]:
+    def log_page(self, before: str | None = None, count: int = PAGE, *, after: str | None = None) -> list[Row]:
         until = "+" if before is None else f"({before}"
         since = "-" if after is None else f"({after}"
         rows = self._run("log_page", ("XREVRANGE", layout.LOG, until, since, "COUNT", count))[0]
