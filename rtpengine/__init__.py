@@ -21,7 +21,7 @@ from rtpengine.errors import (
 from rtpengine.fake import FakeRtpengine
 from rtpengine.party_commands import BlockDtmf, BlockMedia, PlayMedia, StopMedia, UnblockDtmf, UnblockMedia
 from rtpengine.pool import MediaPool, Pool
-from rtpengine.replies import CallQueried, Done, MediaPlayed, PartyMedia, Pong, Reply, SdpReply, Stream
+from rtpengine.replies import CallQueried, Done, MediaPlayed, PartyMedia, Pong, Quality, Reply, SdpReply, Stream
 from rtpengine.security import Security
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "PlayMedia",
     "Pong",
     "Pool",
+    "Quality",
     "Query",
     "Reply",
     "RtpengineError",

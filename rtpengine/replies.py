@@ -132,7 +132,9 @@ class CallQueried:
         parties = [_party(_dictionary(entry, "a tag")) for entry in _mapping(answer, "tags").values()]
         tags = {party.tag: party for party in parties if party.tag and party.streams}
         reports = _mapping(answer, "SSRC") if "SSRC" in answer else {}
-        found = {int(ssrc): _quality(_dictionary(entry, "an SSRC")) for ssrc, entry in reports.items()}
+        found = {
+            int(ssrc): _quality(_dictionary(entry, "an SSRC")) for ssrc, entry in reports.items() if ssrc.isdecimal()
+        }
         return cls(_integer(answer, "created"), tags, {ssrc: good for ssrc, good in found.items() if good})
 
     def quality(self, tag: str) -> Quality | None:

@@ -317,3 +317,20 @@ WORDS = [("list",), ("show", ID), ("transfer", ID, "support"), ("cancel", ID), (
 def test_without_redis_each_command_ends_with_3(operator: Operator, redis: RedisServer, words: tuple[str, ...]) -> None:
     redis.stop()
     assert f"Redis at {redis.path} is not available" in operator.fails(3, "calls", *words)
+
+
+@pytest.mark.parametrize(("words", "on"), [((), True), (("--off",), False)])
+def test_the_debug_lines_of_a_call_are_switched_by_its_node(
+    operator: Operator, redis: RedisServer, words: tuple[str, ...], on: bool
+) -> None:
+    keep(operator, a_call(ID))
+    with Node(redis, lambda _: {"ok": True, "seconds": 1800 if on else 0}) as node:
+        text = operator.types("calls", "debug", ID[:4], *words).stdout
+        data = operator.reads("calls", "debug", ID, *words)
+    assert [(command["kind"], command["call"], command["on"]) for command in node.commands] == [("debug", ID, on)] * 2
+    assert data == {"call": ID, "debug": on, "seconds": 1800 if on else 0}
+    assert text == (
+        f"debug lines of {ID} are in the log of node node1 for 30 minutes\n"
+        if on
+        else f"debug lines of {ID} are logged no more\n"
+    )

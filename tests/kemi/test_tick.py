@@ -282,3 +282,16 @@ def test_keys_that_nobody_waits_for_are_ignored(node: Node) -> None:
     node.press("1")
     assert node.ksr.log == []
     assert node.store.await_answer("None", 0.01) is None
+
+
+def test_the_debug_lines_of_a_call_are_switched_on_and_off(node: Node) -> None:
+    """For a call that there is; a command that does not say is one to switch them on."""
+    node.ksr.allow("htable.sht_sets", "htable.sht_rm")
+    assert node.ask("debug", on=True) == {"ok": True, "seconds": 1800}
+    assert node.ask("debug") == {"ok": True, "seconds": 1800}
+    assert node.ask("debug", on=False) == {"ok": True, "seconds": 0}
+    assert node.ksr.called("htable.sht_sets") == [("debugged", CALL_ID, "on")] * 2
+    assert node.ksr.called("htable.sht_rm") == [("debugged", CALL_ID)]
+    with node.store.lease(CALL_ID) as lease:
+        lease.forget()
+    assert node.ask("debug")["ok"] is False

@@ -165,4 +165,4 @@ def test_the_log_says_whose_call_it_was_and_the_record_does_not_keep_that() -> N
     }
     story.fails(486)
     assert logged(story).origin is None
-    assert CALL_ID == story.call.id
+    assert story.call.id == CALL_ID

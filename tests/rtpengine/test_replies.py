@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtpengine import BadReply, CallQueried, PartyMedia, Query, Stream
+from rtpengine import BadReply, CallQueried, PartyMedia, Quality, Query, Stream
 
 ANSWER: dict[str, Any] = {
     "result": "ok",
@@ -88,6 +88,50 @@ def test_a_party_that_never_sent_has_no_last_packet_though_its_port_has_a_time()
 
 def test_deleted_and_unanswered_parties_are_not_listed() -> None:
     assert set(read(ANSWER).tags) == {"caller", "agent"}
+
+
+REPORT = {
+    "cumulative loss": 7,
+    "average MOS": {"MOS": 43, "round-trip time": 83, "jitter": 2, "packet loss": 1, "samples": 3},
+}
+
+
+def _with_reports(reports: object) -> dict[str, object]:
+    answer = _damaged(("tags", "caller", "medias", 0, "streams", 0, "SSRC"), 916323371)
+    return {**answer, "SSRC": reports}
+
+
+def test_how_well_a_party_is_received_is_read_from_the_reports_on_its_source() -> None:
+    found = read(_with_reports({"916323371": REPORT, "5": {}}))
+    assert found.quality("caller") == Quality(mos=4.3, jitter=2, loss=1, lost=7)
+    assert set(found.qualities) == {916323371}
+
+
+@pytest.mark.parametrize("reports", [{}, {"1": REPORT}, {"916323371": {"cumulative loss": 7}}, {"x": REPORT}])
+def test_of_a_party_on_which_nobody_reports_nothing_is_known(reports: dict[str, object]) -> None:
+    found = read(_with_reports(reports))
+    assert found.quality("caller") is None
+    assert found.quality("agent") is None
+    assert found.quality("nobody") is None
+
+
+def test_a_report_without_a_count_of_lost_packets_has_lost_none() -> None:
+    found = read(_with_reports({"916323371": {"average MOS": REPORT["average MOS"]}}))
+    assert found.quality("caller") == Quality(mos=4.3, jitter=2, loss=1, lost=0)
+
+
+@pytest.mark.parametrize(
+    ("reports", "detail"),
+    [
+        (None, "'SSRC' is not a dictionary"),
+        ({"916323371": 1}, "an SSRC is not a dictionary"),
+        ({"916323371": {"average MOS": 1}}, "'average MOS' is not a dictionary"),
+        ({"916323371": {"average MOS": {}}}, "'MOS' is not an integer"),
+    ],
+)
+def test_damaged_reports_are_told_by_their_place(reports: object, detail: str) -> None:
+    with pytest.raises(BadReply, match=detail):
+        read(_with_reports(reports))
 
 
 def _damaged(path: tuple[str | int, ...], value: object) -> dict[str, object]:

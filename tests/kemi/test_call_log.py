@@ -1,0 +1,172 @@
+"""What the media tell the call log, and that it is asked only for calls that were handed over."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from kemi.call_log import connected, heard, with_codecs
+from kemi.message import q850
+from kemi.performer import Performer
+from routing import actions as do
+from routing import events as ev
+from routing.heard import Heard, PartyHeard
+from routing.outcomes import Outcome
+from routing.records import Attempt, Call, Party, State, Transfer
+from routing.store import StoreUnavailable
+from rtpengine import CallQueried, Delete, FakeRtpengine, PartyMedia, Quality, Query, Stream
+from tests.kemi.calls import CALL_ID, Bench, anchored, answered, sdp, transfer
+
+if TYPE_CHECKING:
+    from kemi.metrics import Metrics
+    from tests.fake_ksr import FakeKsr
+
+
+def attempt(leg: int = 1, status: int = 200) -> Attempt:
+    return Attempt(uri="sip:p@h", status=status, reason="x", started_at=1.0, ended_at=2.0, leg=leg)
+
+
+def finished(*attempts: Attempt, outcome: Outcome = Outcome.CONNECTED, **changes: object) -> Transfer:
+    return transfer().model_copy(update={"outcome": outcome, "attempts": attempts, **changes})
+
+
+def after(*history: Transfer) -> Call:
+    return anchored(FakeRtpengine()).model_copy(update={"history": history})
+
+
+@pytest.mark.parametrize(
+    ("codecs", "offered"),
+    [
+        (("PCMU", "PCMA"), ("PCMU", "PCMA")),
+        (("G722", "PCMU"), ("PCMU", "G722")),
+        (("G722",), ("G722",)),
+        ((), ("PCMU",)),
+    ],
+)
+def test_what_was_offered_is_the_callers_codec_and_those_of_the_target(
+    codecs: tuple[str, ...], offered: tuple[str, ...]
+) -> None:
+    """As `CallMedia.offer_leg` asks rtpengine to: the caller's own comes first, unless the target does not take it."""
+    done = with_codecs(after(), finished(attempt(), codecs=codecs))
+    assert (done.caller_codec, done.offered) == ("PCMU", offered)
+
+
+def test_where_nobody_was_called_nothing_was_offered() -> None:
+    done = with_codecs(after(), finished(attempt(leg=0, status=503), outcome=Outcome.UNREACHABLE))
+    assert (done.caller_codec, done.offered) == ("PCMU", ())
+
+
+def test_a_caller_without_sdp_speaks_nothing_that_is_known() -> None:
+    call = after()
+    call = call.model_copy(update={"media": call.media.model_copy(update={"caller_sdp": "", "caller_view": ""})})
+    assert with_codecs(call, finished(attempt())).caller_codec == ""
+
+
+def test_the_last_person_who_was_connected_is_the_one_who_is_heard() -> None:
+    """Whoever was to get the call after it, and did not."""
+    first = finished(attempt(1), id="t1")
+    second = finished(attempt(2, 486), attempt(3), id="t2")
+    failed = finished(attempt(4, 486), outcome=Outcome.BUSY, id="t3")
+    assert connected(after(first, second, failed)) == ("t2", 3)
+
+
+def test_a_call_that_nobody_got_or_that_the_callers_side_took_away_has_nobody_to_be_heard() -> None:
+    assert connected(after()) is None
+    assert connected(after(finished(attempt(1, 486), outcome=Outcome.BUSY))) is None
+    assert connected(after(finished(attempt(leg=0)))) is None
+    assert connected(after(finished())) is None
+
+
+def test_what_came_from_each_party_is_told_as_far_as_it_is_known() -> None:
+    def party(tag: str, ssrc: int, *codecs: str) -> PartyMedia:
+        return PartyMedia(tag, codecs, (Stream(1, rtcp=False, last_packet=1, packets=7, bytes=1, errors=0, ssrc=ssrc),))
+
+    tags = {"caller": party("caller", 5, "PCMA/8000"), "leg2": party("leg2", 6), "agent": party("agent", 7)}
+    found = CallQueried(1, tags, {5: Quality(4.3, 2, 1, 9)})
+    assert heard("t1", 2, found, 100.0) == Heard(
+        transfer="t1",
+        ended_at=100.0,
+        parties={
+            Party.CALLER: PartyHeard(codec="PCMA", packets=7, mos=4.3, jitter=2, loss=1, lost=9),
+            Party.TARGET: PartyHeard(packets=7),
+        },
+    )
+    assert set(heard("t1", 3, found, 100.0).parties) == {Party.CALLER}
+
+
+def talked() -> tuple[Bench, Call]:
+    """Give a call that was handed over, as its last event leaves it."""
+    bench = Bench()
+    call = bench.handle(ev.TransferRequested(transfer()))
+    bench.media.offer_leg(call, call.legs[0], ("PCMU",))
+    call = bench.handle(answered(sdp(6000)))
+    return bench, call.model_copy(update={"state": State.ENDED, "leg": None, "target": None})
+
+
+def performer(bench: Bench) -> Performer:
+    nothing = cast("Metrics", SimpleNamespace())
+    return Performer(
+        nothing,  # type: ignore[arg-type]
+        bench.media,
+        nothing,
+        nothing,  # type: ignore[arg-type]
+        hunting=nothing,  # type: ignore[arg-type]
+        store=bench.store,
+    )
+
+
+def test_at_the_end_of_a_call_that_was_handed_over_the_log_gets_how_it_was_heard(ksr: FakeKsr) -> None:
+    bench, call = talked()
+    bench.pool.hears(CALL_ID, "leg1", packets=9, at=1000)
+    performer(bench).perform(do.ReleaseMedia(), call)
+    (logged,) = bench.store.finished()
+    assert logged.heard is not None
+    assert logged.heard.parties[Party.TARGET].packets == 9
+    assert isinstance(bench.pool.requests[-1][1], Delete)
+
+
+def test_a_plain_call_costs_no_request_more(ksr: FakeKsr) -> None:
+    bench = Bench()
+    performer(bench).perform(do.ReleaseMedia(), bench.call)
+    assert [type(command) for _, command in bench.pool.requests[-2:]].count(Query) == 0
+    assert bench.store.rows == []
+
+
+def test_where_rtpengine_knows_the_call_no_more_the_log_gets_nothing(ksr: FakeKsr) -> None:
+    bench, call = talked()
+    bench.pool.refuse_next(Query, "Unknown call-id")
+    performer(bench).perform(do.ReleaseMedia(), call)
+    assert bench.store.finished()[0].heard is None
+
+
+def test_what_cannot_be_logged_is_told_and_the_media_are_released(
+    ksr: FakeKsr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, call = talked()
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("redis.sock", "Connection refused")
+
+    monkeypatch.setattr(bench.store, "log_heard", away)
+    performer(bench).perform(do.ReleaseMedia(), call)
+    assert isinstance(bench.pool.requests[-1][1], Delete)
+    assert any("the call log does not have how it was heard" in line for _, line in ksr.log)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "cause"),
+    [
+        ([], None),
+        (["SIP;cause=486"], None),
+        (["Q.850;cause=17"], 17),
+        (['q.850 ; text="User; busy, really" ;cause = 17'], None),
+        (["SIP;cause=486", 'Q.850;cause=16;text="Normal call clearing"'], 16),
+        (['SIP;cause=200;text="Call completed elsewhere", Q.850;cause=26'], 26),
+        (["Q.850;cause=x"], None),
+    ],
+)
+def test_the_q850_cause_is_found_among_the_reasons(reasons: list[str], cause: int | None) -> None:
+    """RFC 3326 section 2: several may be on one line."""
+    assert q850(reasons) == cause
