@@ -24,6 +24,7 @@ from routing.settings import make_settings
 from routing.store import open_store
 from tests.cli.lines import Lines
 from tests.routing.store_help import RedisServer, a_call
+from tests.stack.ua import Ua
 from tests.stack.up import Up, a_config
 
 FAKE = "#!/bin/sh\necho ' 0(1) ERROR: core: fake kamailio'\n"
@@ -55,6 +56,24 @@ def test_each_line_of_the_log_begins_with_the_time_of_day(tmp_path: Path) -> Non
     log = [line for line in up.lines.all if " | " in line]
     assert len(log) >= 4
     assert [line for line in log if not re.match(r"\d\d:\d\d:\d\d\.\d{3} \w+ +\| ", line)] == []
+
+
+def test_as_json_each_line_is_an_object_that_says_when_and_who(tmp_path: Path) -> None:
+    """Where the parts listen is told the same way; a caller is no trunk here, so that Kamailio logs one, too."""
+    with Up(tmp_path, log={"format": "json"}, trunks=[{"name": "carrier", "addresses": ["192.0.2.0/24"]}]) as up:
+        up.lines.expect('"message": "ready"')
+        host, port = up.listen[0].split(":")[1:]
+        with Ua("stranger", proxy=(host, int(port))) as stranger:
+            refused = stranger.invite(f"sip:x@{host}:{port}")
+            stranger.ack(stranger.expect(403, to=refused))
+        line = json.loads(up.lines.expect('"refused"'))
+        assert up.end() == 0
+    assert (line["program"], line["level"], line["refused"], line["status"]) == ("kamailio", "info", "INVITE", "403")
+    assert line["reason"] == "Not a trunk of this system"
+    assert line["sip_call_id"] == refused.call_id
+    lines = [json.loads(each) for each in up.lines.all]
+    assert all({"time", "program"} <= each.keys() for each in lines)
+    assert [each["message"] for each in lines[-2:]] == ["stopping", "stopped"]
 
 
 @pytest.mark.parametrize(
