@@ -49,6 +49,12 @@ class Damaged:
     text: str
 
 
+def row_of(position: bytes, fields: list[bytes]) -> Row:
+    """Read a row of the stream; one with other fields than ours comes out as one that cannot be read."""
+    _, call_id, kind, data = fields if len(fields) == 4 else (b"", b"unknown", b"", b"")
+    return Row(position.decode(), call_id.decode(errors="replace"), kind.decode(errors="replace"), data)
+
+
 def to_row(value: Transfer | Heard) -> bytes:
     """Write what the log keeps."""
     return value.model_dump_json(exclude_defaults=True).encode()

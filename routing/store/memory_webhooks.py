@@ -11,11 +11,13 @@ from routing.store.webhooks import BEGINNING, DEAD_LENGTH, Post, PostCount, Read
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from routing.store.log import Row
+
 
 class MemoryWebhooks(WebhookStore):
     """`WebhookStore` beside the call log."""
 
-    _log: list[tuple[str, str, bytes]]
+    rows: list[Row]
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,12 +28,12 @@ class MemoryWebhooks(WebhookStore):
 
     def webhook_position(self) -> str:
         if self._position is None:
-            self._position = self._log[-1][0] if self._log else BEGINNING
+            self._position = self.rows[-1].position if self.rows else BEGINNING
         return self._position
 
     def log_after(self, after: str, count: int) -> Read:
-        rows = [row for row in self._log if int(row[0].partition("-")[0]) > int(after.partition("-")[0])][:count]
-        return Read(rows[-1][0] if rows else after, read_transfers((row[0], row[1], row[-1]) for row in rows))
+        rows = [row for row in self.rows if int(row.position.partition("-")[0]) > int(after.partition("-")[0])][:count]
+        return Read(rows[-1].position if rows else after, read_transfers(rows))
 
     def queue_posts(self, after: str, position: str, posts: Sequence[Post]) -> bool:
         if self._position != after:

@@ -12,7 +12,7 @@ from routing.store import layout, scripts
 from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
 from routing.store.link import Link, Observer, call_script
-from routing.store.log import PAGE, Row, kind_of, to_row
+from routing.store.log import PAGE, Row, kind_of, row_of, to_row
 from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_endpoints import RedisEndpoints
 from routing.store.redis_webhooks import RedisWebhooks
@@ -157,7 +157,7 @@ class RedisStore(RedisEndpoints, RedisWebhooks, Store):
         until = "+" if before is None else f"({before}"
         since = "-" if after is None else f"({after}"
         rows = self._run("log_page", ("XREVRANGE", layout.LOG, until, since, "COUNT", count))[0]
-        return [_row(position, fields) for position, fields in rows]
+        return [row_of(position, fields) for position, fields in rows]
 
     def targets(self) -> dict[str, bytes]:
         return self._all("targets", layout.TARGETS)
@@ -254,12 +254,6 @@ def _log(call_id: str, values: Iterable[Transfer | Heard]) -> Iterator[Command]:
     for value in values:
         trim = ("MAXLEN", "~", layout.LOG_LENGTH)
         yield ("XADD", layout.LOG, *trim, "*", "call", call_id, kind_of(value), to_row(value))
-
-
-def _row(position: bytes, fields: list[bytes]) -> Row:
-    """Read a row; one with other fields than ours comes out as one that cannot be read."""
-    _, call_id, kind, data = fields if len(fields) == 4 else (b"", b"unknown", b"", b"")
-    return Row(position.decode(), call_id.decode(errors="replace"), kind.decode(errors="replace"), data)
 
 
 _DUE: tuple[Command, ...] = tuple(

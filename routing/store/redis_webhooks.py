@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from routing.store import layout, scripts
+from routing.store.log import row_of
 from routing.store.webhooks import BEGINNING, KEPT, Post, PostCount, Read, WebhookStore, read_posts, read_transfers
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class RedisWebhooks(WebhookStore):
     def log_after(self, after: str, count: int) -> Read:
         rows = self._run("log_after", ("XRANGE", layout.LOG, f"({after}", "+", "COUNT", count))[0]
         position = rows[-1][0].decode() if rows else after
-        return Read(position, read_transfers((at.decode(), fields[1].decode(), fields[3]) for at, fields in rows))
+        return Read(position, read_transfers(row_of(at, fields) for at, fields in rows))
 
     def queue_posts(self, after: str, position: str, posts: Sequence[Post]) -> bool:
         arguments = [part for post in posts for part in (post.id, repr(post.queued_at), post.model_dump_json())]

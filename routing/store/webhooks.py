@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pydantic import ValidationError
 
 from routing.records import Record, Transfer
-from routing.store.log import Logged
+from routing.store.log import TRANSFER, Logged, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -113,16 +113,18 @@ def read_posts(texts: Iterable[str | bytes | None]) -> list[Post]:
     return found
 
 
-def read_transfers(rows: Iterable[tuple[str, str, bytes]]) -> list[Logged]:
-    """Read rows of the call log (position, call id, JSON), oldest first; what is no transfer is left out.
+def read_transfers(rows: Iterable[Row]) -> list[Logged]:
+    """Read rows of the call log, oldest first; what is no transfer, or cannot be read, is left out.
 
     A transfer that was logged twice is given once, as it was logged last.
     """
     found: dict[str, Logged] = {}
-    for position, call_id, data in rows:
+    for row in rows:
+        if row.kind != TRANSFER:
+            continue
         try:
-            transfer = Transfer.model_validate_json(data)
+            transfer = Transfer.model_validate_json(row.data)
         except ValidationError:
             continue
-        found[transfer.id] = Logged(position, call_id, transfer)
+        found[transfer.id] = Logged(row.position, row.call_id, transfer)
     return list(found.values())
