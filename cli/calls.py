@@ -30,8 +30,8 @@ from routing.store import StoreUnavailable
 from routing.texts import check_text
 
 if TYPE_CHECKING:
-    from routing.records import Transfer
     from routing.store import Store
+    from routing.transfer_record import Transfer
 
 ANSWER_WITHIN = 5.0
 """Seconds that the node of a call has to answer a command."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from cli.recognise import recognise
 from cli.speech.wav import duration
 from cli.tones import PAUSE, UNKNOWN, without_crumbs
-from routing.records import Party, Standard
-from routing.records import Sound as Played
+from routing.records import Party
 from routing.speech import file_of
+from routing.transfer_record import Sound as Played
+from routing.transfer_record import Standard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from cli.phones import MediaPath, PhoneCall
     from cli.tones import Sound
     from routing.outcomes import Mode
-    from routing.records import Transfer
     from routing.settings import Speech
+    from routing.transfer_record import Transfer
 
 SUMMARY_HEADER = "X-Handoff-Summary"
 MUSIC, FIXED_MESSAGE = "music", "the fixed message"

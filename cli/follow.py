@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from routing.outcomes import Outcome
-    from routing.records import Transfer
     from routing.store import Store
+    from routing.transfer_record import Transfer
 
 EVERY = 0.2
 """Seconds between two looks at a transfer."""

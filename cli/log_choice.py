@@ -14,8 +14,8 @@ from routing.texts import BadValue, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from routing.records import Transfer
     from routing.store import Logged
+    from routing.transfer_record import Transfer
 
 SKEW = 60.0
 """Seconds by which the clocks of two nodes may differ: by so much the log need not be in the order of its times."""

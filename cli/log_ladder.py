@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from cli.output import time_of_day
 from routing.outcomes import Outcome
-from routing.records import Method
+from routing.transfer_record import Method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from routing.records import Attempt, Transfer
     from routing.store import Logged
+    from routing.transfer_record import Attempt, Transfer
 
 CALLER, AGENT, HANDOFF, TARGET = LANES = range(4)
 WIDTH = 8

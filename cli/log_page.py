@@ -13,8 +13,8 @@ from routing.records import Party
 
 if TYPE_CHECKING:
     from routing.heard import PartyHeard
-    from routing.records import Attempt, Transfer
     from routing.store import Logged
+    from routing.transfer_record import Attempt, Transfer
 
 ATTEMPTS = (
     "ENDPOINT",

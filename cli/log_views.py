@@ -11,13 +11,14 @@ from cli.log_choice import when
 from cli.output import local_time, seconds
 from cli.views import transfer_data
 from routing.outcomes import Outcome
-from routing.records import Method, Party
+from routing.records import Party
+from routing.transfer_record import Method
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from routing.records import Attempt, Transfer
     from routing.store.log import Logged
+    from routing.transfer_record import Attempt, Transfer
 
 COLUMNS = ("TIME", "TRANSFER", "CALLER", "TARGET", "MODE", "OUTCOME", "STATUS", "TO HUMAN", "TOOK")
 _HEARD = ("codec", "packets", "lost", "loss", "jitter", "mos")

@@ -13,8 +13,8 @@ from routing.texts import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from routing.records import Transfer
     from routing.store import Store
+    from routing.transfer_record import Transfer
 
 ID_LENGTH = 16
 LOG_SEARCHED = 10_000

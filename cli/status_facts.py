@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from routing.hunting import Failing, Usage
-    from routing.records import Transfer
     from routing.settings import Settings
     from routing.store import Logged, PostCount, Store
+    from routing.transfer_record import Transfer
 
 HOUR = 3600.0
 LOG_READ = 10_000

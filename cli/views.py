@@ -11,7 +11,9 @@ from routing.records import Party, State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from routing.records import Attempt, Call, Dialog, Transfer
+    from routing.dialog import Dialog
+    from routing.records import Call
+    from routing.transfer_record import Attempt, Transfer
 
 CALL_COLUMNS = ("CALL", "STATE", "AGE", "CALLER", "POOL", "NODE", "TRANSFER")
 HISTORY_COLUMNS = ("REQUESTED", "TARGET", "MODE", "BY", "OUTCOME", "STATUS", "TOOK")

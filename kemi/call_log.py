@@ -11,7 +11,8 @@ from routing.records import Party
 from rtpengine.sdp import voices
 
 if TYPE_CHECKING:
-    from routing.records import Call, Transfer
+    from routing.records import Call
+    from routing.transfer_record import Transfer
     from rtpengine import CallQueried
 
 

@@ -29,16 +29,17 @@ from kemi.message import (
 )
 from kemi.names import Callback
 from kemi.web import from_page
+from routing.dialog import Dialog
 from routing.identity import CALLERS, HISTORY, LINE
 from routing.name_addr import without_tag
 from routing.pools import pool_set
-from routing.records import SCHEMA, Call, Deadline, Dialog, Exchange, Media, Party, SessionTimer
+from routing.records import SCHEMA, Call, Deadline, Exchange, Media, Party, SessionTimer
 from routing.store import StoreError
 from rtpengine import NodeFailed, RtpengineError
 
 if TYPE_CHECKING:
     from kemi.context import Context
-    from routing.records import Destination
+    from routing.transfer_record import Destination
 
 RELATIVE_WEIGHTS = 11
 """Kamailio's dispatcher algorithm: shares by the `rweight` of each agent."""

@@ -16,17 +16,20 @@ import KSR
 from kemi.message import SipError, done, headers, name_call, text
 from routing.outcomes import Mode
 from routing.pools import pool_set
-from routing.records import Destination, Method, Party, State
+from routing.records import Party, State
 from routing.store import CallUnknown, StoreError
 from routing.target_fields import Endpoint, Strategy
 from routing.targets import Target
+from routing.transfer_record import Destination, Method
 from routing.uris import host_of
 from routing.values import BadValue, ReferTo, check_endpoint
 
 if TYPE_CHECKING:
     from kemi.context import Context
-    from routing.records import Call, Dialog, Transfer
+    from routing.dialog import Dialog
+    from routing.records import Call
     from routing.replaces import Replaces
+    from routing.transfer_record import Transfer
 
 RINGING = "consulting"
 """Shared memory of this node: the tag of the agent in each consultation that has not been answered yet."""

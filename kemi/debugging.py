@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import KSR
 
 from kemi.message import plain
-from routing.records import Leg
+from routing.transfer_record import Leg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kemi.context import Context
     from kemi.engine import Finding
     from kemi.performer import Answering
-    from routing.records import Dialog
+    from routing.dialog import Dialog
 
 LISTENING = {State.BRIEFING, State.ACCEPTING, State.DECLINING, State.PARTING, State.BRIDGING}
 """The states in which the person has answered but does not yet talk with the caller: its keys are for us."""

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from kemi.outgoing import Outgoing
     from routing.events import Event
-    from routing.records import Call, Leg
+    from routing.records import Call
     from routing.settings_model import Hunting as Settings
     from routing.store import Store
+    from routing.transfer_record import Leg
 
 COPY = "failing"
 """Shared memory of this node: the endpoints that have failed and not replied since."""

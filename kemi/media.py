@@ -21,7 +21,8 @@ from kemi.offers import (
 )
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
 from routing.held import is_held, unheld
-from routing.records import Party, Srtp
+from routing.records import Party
+from routing.transfer_record import Srtp
 from rtpengine import (
     Answer,
     BlockMedia,
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from routing.heard import Heard
-    from routing.records import Call, Leg
+    from routing.records import Call
+    from routing.transfer_record import Leg
     from rtpengine import MediaPool
 
 # What an endpoint is offered to listen at before it is bridged: the discard port (RFC 863).

@@ -8,8 +8,8 @@ import KSR
 
 from routing import actions as do
 from routing.events import Event, SoundMissing, SoundStarted
-from routing.records import Standard
 from routing.speech import failure_of, file_of
+from routing.transfer_record import Standard
 from rtpengine import RtpengineError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Histogram
 from routing.outcomes import Mode, Outcome
 
 if TYPE_CHECKING:
-    from routing.records import Transfer
+    from routing.transfer_record import Transfer
 
 FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 SLOW = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from routing.records import Srtp
+from routing.transfer_record import Srtp
 from routing.uris import is_web
 from rtpengine import Codecs, Security
 from rtpengine.sdp import EVENTS, codec_names, has_fingerprint, has_ice, narrow, spoken, voices
@@ -12,7 +12,8 @@ from rtpengine.sdp import EVENTS, codec_names, has_fingerprint, has_ice, narrow,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from routing.records import Call, Leg
+    from routing.records import Call
+    from routing.transfer_record import Leg
 
 
 def spoken_types(call: Call) -> frozenset[str]:

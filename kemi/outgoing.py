@@ -14,13 +14,15 @@ from routing.delivery import beside_uui, header_value, multipart, uui_value
 from routing.identity import identity_fields, other_headers
 from routing.name_addr import without_name
 from routing.outcomes import Mode
-from routing.records import Delivery
+from routing.transfer_record import Delivery
 from routing.uris import host_of, may_be_tls, transport_of
 
 if TYPE_CHECKING:
     from kemi.places import Places
     from routing.actions import CancelLeg, Reason, RefreshSession, SendAck, SendBye, SendMessage, SendNotify, SendRefer
-    from routing.records import Call, Dialog, Leg, Transfer
+    from routing.dialog import Dialog
+    from routing.records import Call
+    from routing.transfer_record import Leg, Transfer
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, PRACK"
 SUPPORTED = "Supported: replaces"

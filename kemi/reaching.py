@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import KSR
 
 from kemi.message import header, uri_of
-from routing.records import Refusal, Registered
+from routing.transfer_record import Refusal, Registered
 from routing.uris import host_of
 from routing.users import read_contacts, user_of
 
 if TYPE_CHECKING:
-    from routing.records import Destination
     from routing.settings import Settings
     from routing.store import Store
+    from routing.transfer_record import Destination
 
 TARGET_REFRESHES = {"INVITE", "UPDATE"}
 """The methods by which a party says where it is reached within a dialog."""

@@ -12,7 +12,8 @@ from kemi.bodies import summary_in_refer
 from kemi.consultations import Attended, attend
 from kemi.message import SipError, done, header, headers, uri_of
 from routing.events import TransferRequested
-from routing.records import Party, Subscription
+from routing.records import Party
+from routing.transfer_record import Subscription
 from routing.values import BadValue, ReferTo
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from routing.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from routing.records import Sound
     from routing.settings import Settings
     from routing.store import Store
+    from routing.transfer_record import Sound
 
 
 class Speech:

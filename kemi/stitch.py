@@ -13,7 +13,7 @@ import KSR
 from kemi.message import sip_call_id, text, uri_of
 
 if TYPE_CHECKING:
-    from routing.records import Dialog
+    from routing.dialog import Dialog
 
 NAMES = ("Call-ID", "From", "To", "CSeq", "Contact")
 

@@ -18,9 +18,9 @@ from routing.hunting import longest_idle, without_resting
 from routing.identity import caller_sender, diversion
 from routing.name_addr import tidy
 from routing.outcomes import Mode
-from routing.records import Call, Destination, Hold, Method, Subscription, Transfer
 from routing.target_fields import WEIGHT, Strategy, check_summary
 from routing.targets import FALLBACKS, Target, TargetError
+from routing.transfer_record import Destination, Hold, Method, Subscription, Transfer
 from routing.trunks import Learned
 from routing.uris import host_of, may_be_tls, on_trunk
 from routing.values import BadValue, ReferTo
@@ -28,10 +28,11 @@ from routing.values import BadValue, ReferTo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from routing.records import Attempt
+    from routing.records import Call
     from routing.settings import Settings
     from routing.store import Store
     from routing.target_fields import Endpoint
+    from routing.transfer_record import Attempt
 
 
 class Transfers:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from routing.records import Dialog, Leg, Party, Sound, Standard, Transfer
+    from routing.dialog import Dialog
+    from routing.records import Party
+    from routing.transfer_record import Leg, Sound, Standard, Transfer
     from routing.trunks import Verdict
 
 

@@ -14,7 +14,8 @@ from routing.name_addr import split_name_addr
 from routing.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from routing.records import Call, Transfer
+    from routing.records import Call
+    from routing.transfer_record import Transfer
 
 
 class Divert(StrEnum):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from routing.records import Party
 
 if TYPE_CHECKING:
-    from routing.records import Deadline, Sound, Standard, Transfer
+    from routing.records import Deadline
+    from routing.transfer_record import Sound, Standard, Transfer
 
 
 @dataclass(frozen=True, slots=True)

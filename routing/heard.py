@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from routing.records import Party, Record
+from routing.dialog import Record
+from routing.records import Party
 
 
 class PartyHeard(Record):

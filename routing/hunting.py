@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from routing import events as ev
+from routing.dialog import Record
 from routing.name_addr import split_name_addr
-from routing.records import Attempt, Destination, Record
+from routing.transfer_record import Attempt, Destination
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from routing.events import Event
-    from routing.records import Call, Leg
+    from routing.records import Call
+    from routing.transfer_record import Leg
 
 OUT_OF_ORDER = 503
 FULL = 486

@@ -17,7 +17,8 @@ from routing.name_addr import ANONYMOUS, tidy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from routing.records import Call, Leg, Transfer
+    from routing.records import Call
+    from routing.transfer_record import Leg, Transfer
 
 CALLERS = ("P-Asserted-Identity", "Identity", "Privacy")
 """Header fields about the caller itself."""

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from routing.actions import Action, Reason, RecordTransfer, ReleaseMedia, SendBye, SendNotify
+from routing.dialog import Dialog
 from routing.events import Event
-from routing.records import HISTORY, Call, Deadline, Dialog, Party, State, Transfer
+from routing.records import HISTORY, Call, Deadline, Party, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from routing.events import LegAnswered
     from routing.outcomes import Outcome
+    from routing.transfer_record import Transfer
 
 Step = tuple[Call, list[Action]]
 E = TypeVar("E", bound=Event)

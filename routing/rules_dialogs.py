@@ -5,7 +5,7 @@ from __future__ import annotations
 from routing import actions as do
 from routing import events as ev
 from routing.outcomes import Outcome
-from routing.records import Call, Exchange, Hold, Party, State
+from routing.records import Call, Exchange, Party, State
 from routing.rule import (
     ELSEWHERE,
     TERMINATED,
@@ -22,6 +22,7 @@ from routing.rule import (
 from routing.rules_failing import AFTER_FAILURE, bridge_failed, close, let_leg_go
 from routing.rules_strays import no_dialog
 from routing.rules_transfer import AGENT_BYE_AFTER, bridge, note_rest
+from routing.transfer_record import Hold
 
 JOINED = {State.LEAVING, State.CONNECTED}
 """The states in which caller and target talk."""

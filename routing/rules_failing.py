@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from routing import actions as do
 from routing import events as ev
 from routing.outcomes import Outcome, outcome_of
-from routing.records import Call, Hold, Leg, Party, Standard, State
+from routing.records import Call, Party, State
 from routing.rule import (
     TERMINATED,
     TIMED_OUT,
@@ -31,6 +31,7 @@ from routing.rules_transfer import (
     start,
     with_leg,
 )
+from routing.transfer_record import Hold, Leg, Standard
 
 if TYPE_CHECKING:
     from routing.actions import Action

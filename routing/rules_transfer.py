@@ -9,7 +9,7 @@ from routing import actions as do
 from routing import events as ev
 from routing.held import take_off_hold
 from routing.outcomes import Outcome
-from routing.records import Attempt, Call, Delivery, Hold, Leg, Method, Party, Referral, State
+from routing.records import Call, Party, State
 from routing.rule import (
     ELSEWHERE,
     Step,
@@ -22,10 +22,11 @@ from routing.rule import (
     tell_agent,
     update_transfer,
 )
+from routing.transfer_record import Attempt, Delivery, Hold, Leg, Method, Referral
 
 if TYPE_CHECKING:
     from routing.actions import Action
-    from routing.records import Destination, Transfer
+    from routing.transfer_record import Destination, Transfer
 
 AGENT_BYE_AFTER = 1.0
 """Seconds that the agent has for its own BYE after the final NOTIFY."""

@@ -15,8 +15,8 @@ from routing.texts import BadValue, check_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from routing.records import Sound, Standard
     from routing.settings_model import Speech
+    from routing.transfer_record import Sound, Standard
 
 LONGEST = 1000
 """Characters that a text may have."""

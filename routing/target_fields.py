@@ -22,11 +22,11 @@ from pydantic import (
 from routing.diversion import Divert
 from routing.hours import check_holiday, check_hours, check_time_zone
 from routing.outcomes import Mode
-from routing.records import Delivery, Hold, Method, Srtp
 from routing.secrets import Secret, check_user
 from routing.settings_fields import RingTimeout, Uri
 from routing.speech import check_speech, fold
 from routing.texts import BadValue, check_header_name, check_header_value, check_name, check_text, nearest, shown
+from routing.transfer_record import Delivery, Hold, Method, Srtp
 
 
 class Strategy(StrEnum):

@@ -11,7 +11,6 @@ from routing.diversion import Divert
 from routing.hours import Hours
 from routing.outcomes import Mode
 from routing.problems import InvalidInputError, explain
-from routing.records import Accept, Delivery, Method, Sound
 from routing.settings_fields import CallerId, Codec, Name, Path, RingTimeout, Spoken
 from routing.speech import check_speech
 from routing.target_fields import (
@@ -41,6 +40,7 @@ from routing.target_fields import (
     parse_mode,
 )
 from routing.texts import BadValue, shown
+from routing.transfer_record import Accept, Delivery, Method, Sound
 from routing.values import check_endpoint, parse_sip_uri
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from cli.diagnosis.finding import START, Finding, failed, ok, warning
 from cli.preflight import INSTALL
 from cli.speech.engine import CommandEngine, SpeechError
 from cli.speech.wav import duration
-from routing.records import Standard
+from routing.transfer_record import Standard
 
 if TYPE_CHECKING:
     from routing.settings import Settings

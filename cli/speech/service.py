@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.speech.engine import SpeechError
-from routing.records import Sound
 from routing.settings_fields import check_voice
 from routing.speech import check_speech, failure_of, file_of
 from routing.texts import BadValue
+from routing.transfer_record import Sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -21,8 +21,8 @@ from cli.speech.convert import take_in
 from cli.speech.engine import CommandEngine, SpeechError
 from cli.speech.music import write_music
 from cli.speech.wav import BadSound, duration
-from routing.records import Standard
 from routing.settings import Speech, Transfer
+from routing.transfer_record import Standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

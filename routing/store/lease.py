@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from routing.records import Call, Transfer
+    from routing.records import Call
+    from routing.transfer_record import Transfer
 
 LEASE_TTL = 2.0
 """Seconds after which a lease ends by itself."""

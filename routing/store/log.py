@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import ValidationError
 
 from routing.heard import Heard
-from routing.records import Transfer
+from routing.transfer_record import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

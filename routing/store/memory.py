@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from routing.heard import Heard
-    from routing.records import BadRecordError, Call, Transfer
+    from routing.records import BadRecordError, Call
+    from routing.transfer_record import Transfer
 
 
 class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from routing.heard import Heard
-    from routing.records import BadRecordError, Call, Transfer
+    from routing.records import BadRecordError, Call
     from routing.store.server import Command
+    from routing.transfer_record import Transfer
 
 _PAGE = 100
 _BLPOP_LATE = 0.2

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
-from routing.records import Record, Transfer
+from routing.dialog import Record
 from routing.store.log import TRANSFER, Logged, Row
+from routing.transfer_record import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,8 +15,8 @@ import numpy as np
 
 from cli.speech.wav import duration
 from kemi.hearing import AHEAD
-from routing.records import Sound, Standard
 from routing.speech import file_of
+from routing.transfer_record import Sound, Standard
 from tests.bench.result import Result, percentile
 from tests.bench.voices import AROUND, longest_gap, prompt_threads
 from tests.stack.audio import FRAME, RATE, Wave, encode, read, tone

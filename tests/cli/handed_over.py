@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from routing.records import Attempt, Call, State, Transfer
+from routing.records import Call, State
+from routing.transfer_record import Attempt, Transfer
 from tests.routing.store_help import a_call, a_transfer
 
 if TYPE_CHECKING:

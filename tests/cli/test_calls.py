@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from cli import calls as calls_module
 from cli.main import handoff
 from routing.outcomes import Mode, Outcome
-from routing.records import Call, State, Transfer
+from routing.records import Call, State
 from tests.cli.handed_over import ID, OTHER, done, under_way
 from tests.cli.operator import Node, Operator
 from tests.routing.store_help import a_call, a_dialog
@@ -24,6 +24,7 @@ from tests.routing.store_help import a_call, a_dialog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from routing.transfer_record import Transfer
     from tests.routing.store_help import RedisServer
 
 BEGUN = {"ok": True, "transfer": f"{ID}-1", "target": "support"}

@@ -8,7 +8,7 @@ import pytest
 
 from cli.diagnosis import speech
 from cli.diagnosis.speech import check_speech
-from routing.records import Standard
+from routing.transfer_record import Standard
 from tests.cli.findings import only, settings, statuses
 from tests.cli.speech import script, write_wav
 

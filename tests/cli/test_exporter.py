@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # What a worker does; kemi/metrics.py by itself needs no Kamailio.
 WORKER = """
 from kemi.metrics import Metrics
-from routing.records import Transfer
+from routing.transfer_record import Transfer
 transfer = Transfer(
     id="a-1", target="support", mode="blind", source="refer", endpoints=(),
     sender="<sip:a@b.example>", requested_at=1.0, invited_at=1.001, answered_at=3.0, ended_at=3.002,

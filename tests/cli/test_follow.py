@@ -11,8 +11,9 @@ from cli.lookup import seek_call, seek_ended
 from cli.output import Failed
 from cli.views import MEANINGS
 from routing.outcomes import Outcome
-from routing.records import Hold, State
+from routing.records import State
 from routing.store import MemoryStore
+from routing.transfer_record import Hold
 from tests.cli.handed_over import ID, OTHER, done, under_way
 from tests.routing.store_help import a_call, a_transfer
 

@@ -18,10 +18,11 @@ import pytest
 from cli.log_choice import moment
 from routing.heard import Heard, PartyHeard
 from routing.outcomes import Outcome
-from routing.records import Attempt, Method, Origin, Party, Transfer
+from routing.records import Party
 from routing.store import layout
 from routing.store.log import to_row
 from routing.texts import BadValue
+from routing.transfer_record import Attempt, Method, Origin, Transfer
 from tests.cli.handed_over import ID, OTHER
 from tests.routing.store_help import a_call, a_transfer
 

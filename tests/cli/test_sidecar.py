@@ -19,10 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from cli.ports import free_port
 from cli.sidecar import pass_on
 from cli.speech.wav import duration
-from routing.records import Sound, Standard, State
+from routing.records import State
 from routing.settings import Speech
 from routing.speech import file_of
 from routing.store import MemoryStore, StoreUnavailable
+from routing.transfer_record import Sound, Standard
 from tests.cli.lines import PATIENCE, Lines
 from tests.cli.processes import await_end, descendants
 from tests.cli.speech import script

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.speech.cache import DAY, Cache
-from routing.records import Sound
 from routing.settings import Speech
 from routing.speech import file_of
+from routing.transfer_record import Sound
 
 if TYPE_CHECKING:
     from pathlib import Path

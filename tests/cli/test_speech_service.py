@@ -10,9 +10,9 @@ import pytest
 from cli.speech.cache import Cache
 from cli.speech.engine import SpeechError
 from cli.speech.service import SpeechService
-from routing.records import Sound
 from routing.settings import Speech
 from routing.speech import file_of
+from routing.transfer_record import Sound
 from tests.cli.lines import Lines
 from tests.cli.speech import ScriptedEngine, write_wav
 

@@ -15,8 +15,8 @@ from cli.speech import standard
 from cli.speech.engine import CommandEngine, SpeechError
 from cli.speech.standard import StandardSounds, install, is_ready, read_list, texts
 from cli.speech.wav import duration
-from routing.records import Standard
 from routing.settings import Speech, Transfer
+from routing.transfer_record import Standard
 from tests.cli.lines import Lines
 from tests.cli.speech import ESPEAK, ScriptedEngine, write_wav
 

@@ -9,11 +9,13 @@ from kemi.engine import Engine
 from kemi.media import CallMedia
 from kemi.media_actions import MediaActions
 from routing import events as ev
+from routing.dialog import Dialog
 from routing.events import Event, LegAnswered
 from routing.outcomes import Mode
-from routing.records import SCHEMA, Call, Destination, Dialog, Leg, Media, Party, Transfer
+from routing.records import SCHEMA, Call, Media, Party
 from routing.settings_model import Speech
 from routing.store import MemoryStore
+from routing.transfer_record import Destination, Leg, Transfer
 from rtpengine import Answer, FakeRtpengine, Offer
 
 if TYPE_CHECKING:

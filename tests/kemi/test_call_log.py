@@ -14,8 +14,9 @@ from routing import actions as do
 from routing import events as ev
 from routing.heard import Heard, PartyHeard
 from routing.outcomes import Outcome
-from routing.records import Attempt, Call, Party, State, Transfer
+from routing.records import Call, Party, State
 from routing.store import StoreUnavailable
+from routing.transfer_record import Attempt, Transfer
 from rtpengine import CallQueried, Delete, FakeRtpengine, PartyMedia, Quality, Query, Stream
 from tests.kemi.calls import CALL_ID, Bench, anchored, answered, sdp, transfer
 

@@ -10,8 +10,9 @@ import pytest
 from kemi.consultations import attend
 from kemi.message import SipError, name_call
 from kemi.transfers import Transfers
+from routing.dialog import Dialog
 from routing.outcomes import Mode
-from routing.records import Call, Dialog, Party, State
+from routing.records import Call, Party, State
 from routing.settings import make_settings
 from routing.store import MemoryStore
 from routing.targets import Target

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
-from routing.records import Call, Party, Srtp, State
+from routing.records import Call, Party, State
+from routing.transfer_record import Srtp
 from rtpengine import (
     Answer,
     BlockMedia,

@@ -11,7 +11,8 @@ import pytest
 
 from routing.events import MediaBridged, MediaFailed
 from routing.outcomes import Mode
-from routing.records import Accept, Call, Hold, Party, Sound
+from routing.records import Call, Party
+from routing.transfer_record import Accept, Hold, Sound
 from rtpengine import Answer, BlockMedia, CommandRefused, FakeRtpengine, Offer, UnblockMedia
 from rtpengine.sdp import codec_names, payload_types
 from tests.kemi.calls import CALL_ID, anchored, leg, sdp, transfer

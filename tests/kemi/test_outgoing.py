@@ -11,12 +11,13 @@ from kemi.places import Places
 from routing.actions import SendBye, SendMessage, SendNotify
 from routing.delivery import header_value, multipart, uui_value
 from routing.outcomes import Mode
-from routing.records import Delivery, Party
+from routing.records import Party
+from routing.transfer_record import Delivery
 from rtpengine import FakeRtpengine
 from tests.kemi.calls import CALL_ID, anchored, dialog, leg, sdp, transfer
 
 if TYPE_CHECKING:
-    from routing.records import Transfer
+    from routing.transfer_record import Transfer
     from tests.fake_ksr import FakeKsr
 
 SDP = sdp(6000)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kemi.reaching import AWAY, UNKNOWN, at_source, contact_of, mend_response, phones_of
-from routing.records import Destination, Registered
 from routing.settings import make_settings
 from routing.store import MemoryStore
+from routing.transfer_record import Destination, Registered
 from routing.users import Contact
 from tests.fake_message import FakeMessage
 

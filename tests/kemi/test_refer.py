@@ -13,16 +13,17 @@ from kemi.sender import Sender
 from kemi.transfers import Transfers
 from routing.events import TransferRequested
 from routing.outcomes import Mode
-from routing.records import Party, Sound
+from routing.records import Party
 from routing.settings import make_settings
 from routing.store import MemoryStore
 from routing.targets import Target
+from routing.transfer_record import Sound
 from rtpengine import FakeRtpengine
 from tests.kemi.calls import anchored
 
 if TYPE_CHECKING:
     from kemi.context import Context
-    from routing.records import Transfer
+    from routing.transfer_record import Transfer
     from tests.fake_ksr import FakeKsr
 
 PERSON = ["sip:person@127.0.0.1"]

@@ -13,10 +13,11 @@ from kemi.transfers import Transfers
 from routing import actions as do
 from routing import events as ev
 from routing.outcomes import Mode
-from routing.records import Accept, Deadline, Party, Sound, State, Transfer
+from routing.records import Deadline, Party, State
 from routing.settings import make_settings
 from routing.store import StoreUnavailable, Tick
 from routing.targets import Target
+from routing.transfer_record import Accept, Sound, Transfer
 from tests.kemi.calls import CALL_ID, Bench, dialog, leg, transfer
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from kemi.message import SipError
 from kemi.transfers import Transfers, _in_turn
 from routing.hunting import Failing
 from routing.outcomes import Mode
-from routing.records import Accept, Delivery, Hold, Sound, Subscription, Transfer
 from routing.settings import make_settings
 from routing.store import MemoryStore
 from routing.targets import Target, TargetError
+from routing.transfer_record import Accept, Delivery, Hold, Sound, Subscription, Transfer
 from routing.values import ReferTo
 from rtpengine import FakeRtpengine
 from tests.kemi.calls import CALL_ID, anchored

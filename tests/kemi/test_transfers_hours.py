@@ -10,10 +10,10 @@ import pytest
 
 from kemi.message import SipError
 from kemi.transfers import Transfers
-from routing.records import Subscription, Transfer
 from routing.settings import make_settings
 from routing.store import MemoryStore
 from routing.targets import Target
+from routing.transfer_record import Subscription, Transfer
 from rtpengine import FakeRtpengine
 from tests.kemi.calls import anchored
 

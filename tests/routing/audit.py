@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from routing import actions as do
 from routing import events as ev
-from routing.records import HISTORY, Call, Deadline, Dialog, Party, State, decode, encode
+from routing.records import HISTORY, Call, Deadline, Party, State, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from routing.actions import Action
+    from routing.dialog import Dialog
 
 BRIEFED = {State.BRIEFING, State.ACCEPTING, State.DECLINING}
 UNDER_WAY = {State.ANNOUNCING, State.REFERRING, State.CALLING, State.RINGING, State.BRIDGING, *BRIEFED}

@@ -6,24 +6,11 @@ from typing import TYPE_CHECKING
 
 from routing import actions as do
 from routing import events as ev
+from routing.dialog import Dialog
 from routing.machine import step
 from routing.outcomes import Mode
-from routing.records import (
-    Accept,
-    Call,
-    Deadline,
-    Destination,
-    Dialog,
-    Hold,
-    Media,
-    Party,
-    SessionTimer,
-    Sound,
-    Standard,
-    State,
-    Subscription,
-    Transfer,
-)
+from routing.records import Call, Deadline, Media, Party, SessionTimer, State
+from routing.transfer_record import Accept, Destination, Hold, Sound, Standard, Subscription, Transfer
 from tests.routing.audit import Audit
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from redis import Redis
 
+from routing.dialog import Dialog
 from routing.outcomes import Mode, Outcome
-from routing.records import SCHEMA, Call, Deadline, Dialog, State, Transfer
+from routing.records import SCHEMA, Call, Deadline, State
 from routing.store import StoreUnavailable
+from routing.transfer_record import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,7 +8,7 @@ import pytest
 
 from routing import events as ev
 from routing.hunting import Failing, Sign, Usage, full_reason, has_leg, left, longest_idle, sign_of, without_resting
-from routing.records import Destination
+from routing.transfer_record import Destination
 from tests.routing.calls import answered
 from tests.routing.store_help import a_call
 from tests.routing.test_store_endpoints import DESK, a_leg

@@ -10,11 +10,12 @@ from routing.diversion import Divert, Why
 from routing.identity import LINE, caller_sender, diversion, identity_fields, other_headers
 from routing.name_addr import ANONYMOUS
 from routing.outcomes import Outcome
-from routing.records import Leg
+from routing.transfer_record import Leg
 from tests.routing.calls import CALL_ID, talking, transfer
 
 if TYPE_CHECKING:
-    from routing.records import Call, Transfer
+    from routing.records import Call
+    from routing.transfer_record import Transfer
 
 CALLED, CALLER = "sip:agent@example.com", "<sip:caller@example.com>"
 ASSERTED, SIGNATURE = "<tel:+4930555>", "eyJ.eyJ.c2ln;info=<https://c.example>"

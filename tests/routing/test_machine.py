@@ -10,8 +10,9 @@ import pytest
 from routing import events as ev
 from routing import rules_strays
 from routing.machine import TABLE, row_of, step
-from routing.records import Call, Deadline, Exchange, Hold, Method, Party, SessionTimer, Standard, State, encode
+from routing.records import Call, Deadline, Exchange, Party, SessionTimer, State, encode
 from routing.rule import IllegalEventError
+from routing.transfer_record import Hold, Method, Standard
 from tests.routing.audit import assert_shape
 from tests.routing.calls import ACCEPT, ANNOUNCEMENT, APOLOGY, MESSAGE, NOW, Story, answered, talking, transfer, warm
 

@@ -7,7 +7,8 @@ import pytest
 from routing import actions as do
 from routing import events as ev
 from routing.machine import step
-from routing.records import Deadline, Destination, Party, State
+from routing.records import Deadline, Party, State
+from routing.transfer_record import Destination
 from tests.routing.calls import NOW, Story, talking, transfer
 
 CONSULTATION = "feedfacefeedface"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from routing import events as ev
-from routing.records import Deadline, Destination, Party, Refusal, Registered, State
+from routing.records import Deadline, Party, State
 from routing.rules_failing import MOST_ANSWERS
+from routing.transfer_record import Destination, Refusal, Registered
 from tests.routing.calls import Story, destinations, transfer
 
 ANSWER = (("Authorization", "Digest"),)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from routing import events as ev
-from routing.records import Attempt, Deadline, Transfer
+from routing.records import Deadline
+from routing.transfer_record import Attempt, Transfer
 from tests.routing.calls import ACCEPT, CALL_ID, NOW, Story, answered, talking, transfer
 
 

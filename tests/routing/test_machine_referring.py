@@ -6,7 +6,8 @@ import pytest
 
 from routing import events as ev
 from routing.outcomes import Outcome
-from routing.records import Deadline, Method, Party, State
+from routing.records import Deadline, Party, State
+from routing.transfer_record import Method
 from tests.routing.calls import Story, talking, transfer
 
 CALLER, AGENT, _ = Party

@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from routing import events as ev
 from routing.machine import TABLE, row_of
 from routing.outcomes import Mode, outcome_of
-from routing.records import Deadline, Delivery, Hold, Party, SessionTimer, Sound, Standard, State, encode
+from routing.records import Deadline, Party, SessionTimer, State, encode
 from routing.rule import IllegalEventError
+from routing.transfer_record import Delivery, Hold, Sound, Standard
 from tests.routing.calls import ACCEPT, ANNOUNCEMENT, APOLOGY, MESSAGE, Story, answered, talking, transfer, warm
 
 STATUSES = st.sampled_from([302, 401, 404, 408, 486, 500, 603])

@@ -6,7 +6,8 @@ import pytest
 
 from routing import events as ev
 from routing.outcomes import Mode, Outcome
-from routing.records import Deadline, Delivery, Hold, Party, Sound, Standard, State
+from routing.records import Deadline, Party, State
+from routing.transfer_record import Delivery, Hold, Sound, Standard
 from tests.routing.calls import ACCEPT, ANNOUNCEMENT, APOLOGY, MESSAGE, Story, transfer
 
 CALLER, AGENT, TARGET = Party

@@ -9,34 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from routing.dialog import Dialog
 from routing.outcomes import Mode, Outcome
-from routing.records import (
+from routing.records import BadRecordError, Call, Deadline, Exchange, Media, Party, SessionTimer, State, decode, encode
+from routing.transfer_record import (
     Accept,
     Attempt,
-    BadRecordError,
-    Call,
-    Deadline,
     Delivery,
     Destination,
-    Dialog,
-    Exchange,
     Hold,
     Leg,
-    Media,
     Method,
     Origin,
-    Party,
     Referral,
     Refusal,
     Registered,
-    SessionTimer,
     Sound,
     Srtp,
-    State,
     Subscription,
     Transfer,
-    decode,
-    encode,
 )
 from tests.routing.calls import CALL_ID, NOW, talking, transfer
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from routing.records import Sound, Standard
 from routing.settings_model import Speech
 from routing.speech import LONGEST, check_speech, failure_of, file_of, fold
 from routing.texts import BadValue
+from routing.transfer_record import Sound, Standard
 
 SPEECH = Speech(folder="/sounds")
 

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from routing.hunting import Failing, Usage, fail_again
-from routing.records import Leg
 from routing.store import RedisStore, Store
 from routing.store.layout import FAILING
+from routing.transfer_record import Leg
 from tests.routing.conftest import PATIENCE
 from tests.routing.store_help import a_call, ringing
 

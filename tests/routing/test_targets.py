@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from routing.outcomes import Mode
-from routing.records import Accept, Delivery, Hold, Method, Sound
 from routing.settings import make_settings
 from routing.target_fields import check_summary, parse_mode
 from routing.targets import Target, TargetError
+from routing.transfer_record import Accept, Delivery, Hold, Method, Sound
 from routing.values import BadValue
 
 SUPPORT = {"name": "support", "endpoints": ["sip:support@192.0.2.20"]}

@@ -10,8 +10,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from kemi.media import CallMedia
+from routing.dialog import Dialog
 from routing.outcomes import Mode
-from routing.records import SCHEMA, Call, Destination, Dialog, Leg, Media, Transfer
+from routing.records import SCHEMA, Call, Media
+from routing.transfer_record import Destination, Leg, Transfer
 from rtpengine import Pool
 from tests.stack.rtp import RtpPeer
 

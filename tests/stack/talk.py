@@ -17,7 +17,8 @@ from tests.stack.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from routing.records import Call, Transfer
+    from routing.records import Call
+    from routing.transfer_record import Transfer
     from tests.stack.dialog import Dialog
     from tests.stack.message import Message
     from tests.stack.system import System

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from routing.outcomes import Outcome
-from routing.records import Hold
+from routing.transfer_record import Hold
 from tests.stack.rtp import RtpPeer
 from tests.stack.talk import Talk
 from tests.stack.ua import Ua

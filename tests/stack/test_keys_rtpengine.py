@@ -13,7 +13,8 @@ import pytest
 from cli.keys import KeyListener
 from cli.ports import free_port
 from routing.outcomes import Mode
-from routing.records import Accept, Hold, Party, Sound
+from routing.records import Party
+from routing.transfer_record import Accept, Hold, Sound
 from tests.rtpengine.contract import sound
 from tests.stack.frames import Stage, planned
 from tests.stack.test_rtpengine import Daemon

@@ -10,7 +10,8 @@ import pytest
 
 from routing.events import MediaBridged, MediaFailed
 from routing.outcomes import Mode
-from routing.records import Hold, Party
+from routing.records import Party
+from routing.transfer_record import Hold
 from rtpengine import CommandRefused
 from tests.rtpengine.contract import sound
 from tests.stack.frames import Stage, numbers, planned

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from routing.outcomes import Outcome
-from routing.records import Method
+from routing.transfer_record import Method
 from routing.trunks import Learned, Verdict
 from tests.stack.system import System
 from tests.stack.talk import Talk

@@ -19,9 +19,10 @@ from cli.ports import free_port
 from cli.probes import count_calls, http_answers, rtpengine_answers
 from cli.speech.wav import duration
 from cli.stack import Stack, StackError
-from routing.records import Deadline, Standard
+from routing.records import Deadline
 from routing.settings import make_settings
 from routing.store import open_store
+from routing.transfer_record import Standard
 from tests.cli.lines import Lines
 from tests.routing.store_help import RedisServer, a_call
 from tests.stack.ua import Ua

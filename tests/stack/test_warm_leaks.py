@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from cli.phones import Phones
-from routing.records import Sound, Standard
 from routing.speech import file_of
+from routing.transfer_record import Sound, Standard
 from tests.stack.audio import FRAME, RATE, Wave, encode, read, read_recording, tone
 from tests.stack.baresip import Baresip
 from tests.stack.correlate import locate

@@ -8,8 +8,8 @@ import pytest
 
 from cli.phones import Phones, State
 from cli.tones import AGENT, CALLER, TARGET
-from routing.records import Sound, Standard
 from routing.speech import file_of
+from routing.transfer_record import Sound, Standard
 from tests.stack.audio import read, read_recording
 from tests.stack.heard import phases
 from tests.stack.phone_talk import TONES, PhoneTalk

@@ -8,8 +8,9 @@ import pytest
 
 from cli.speech.wav import duration
 from routing.outcomes import Outcome
-from routing.records import Sound, Standard, State
+from routing.records import State
 from routing.speech import file_of
+from routing.transfer_record import Sound, Standard
 from tests.stack.audio import decode_all, read
 from tests.stack.correlate import locate
 from tests.stack.system import System
