@@ -19,10 +19,10 @@ A call is always in one of the states of `routing.records.State`:
 - ended: nothing is left.
 
 `TABLE` has a rule for every pair of event and state. A pair that cannot happen is `illegal`: it raises and changes
-nothing. The rules themselves are in `routing.rules_transfer`, `rules_briefing`, `rules_failing`, `rules_referring`, `rules_dialogs` and
-`rules_strays`. What concerns a leg,
-a party or a deadline that is no longer the call's has rows of its own, the stray ones: it is answered, so that no phone
-goes on ringing and no BYE goes unheard, and changes nothing either.
+nothing. The rules themselves are in `routing.rules_transfer`, `rules_briefing`, `rules_failing`, `rules_referring`,
+`rules_dialogs` and `rules_strays`. What concerns a leg, a party or a deadline that is no longer the call's has rows of
+its own, the stray ones: it is answered, so that no phone goes on ringing and no BYE goes unheard, and changes nothing
+either.
 """
 
 from __future__ import annotations

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from routing import actions as do
 from routing import events as ev
+from routing.calling import call_first
 from routing.outcomes import Mode, Outcome
 from routing.records import Call, Party, State
 from routing.rule import TERMINATED, Step, end, enter, finish, leads_to, release, tell_agent, update_transfer
 from routing.rules_failing import AFTER_FAILURE, fail_answered
-from routing.rules_transfer import PLAY_AFTER, call_first, join, note_rest
+from routing.rules_transfer import PLAY_AFTER, join, note_rest
 from routing.transfer_record import Sound, Standard, Transfer
 
 if TYPE_CHECKING:

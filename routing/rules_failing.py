@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from routing import actions as do
 from routing import events as ev
+from routing.calling import call_next, hunt_until, invite, note_attempt, ring_on
 from routing.outcomes import Outcome, outcome_of
 from routing.records import Call, Party, State
 from routing.rule import (
@@ -20,17 +21,7 @@ from routing.rule import (
     tell_agent,
     update_transfer,
 )
-from routing.rules_transfer import (
-    PLAY_AFTER,
-    call_next,
-    hunt_until,
-    invite,
-    note_attempt,
-    note_rest,
-    ring_on,
-    start,
-    with_leg,
-)
+from routing.rules_transfer import PLAY_AFTER, note_rest, start, with_leg
 from routing.transfer_record import Hold, Leg, Standard
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from routing import actions as do
 from routing import events as ev
+from routing.calling import call_next
 from routing.outcomes import Outcome, outcome_of
 from routing.records import Call, Party, State
 from routing.rule import ELSEWHERE, TIMED_OUT, Step, advance, end, finish, leads_to, tell_agent, update_transfer
 from routing.rules_failing import AFTER_FAILURE, MOST_ANSWERS, fail
-from routing.rules_transfer import call_next
 from routing.transfer_record import Attempt, Method, Referral, Transfer
 from routing.trunks import Verdict
 
