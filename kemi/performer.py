@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import KSR
 
+from kemi.ended import leave
 from routing import actions as do
 from routing.events import Event, LegFailed, MediaFailed, MediaLost, PartyLost, ReferAnswered
 from routing.records import Party
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kemi.metrics import Metrics
     from kemi.outgoing import Outgoing
     from kemi.speech import Speech
-    from routing.heard import Heard
     from routing.records import Call
     from routing.store import Store
 
@@ -83,7 +83,7 @@ class Performer:
                 heard = self._media.heard(call)
                 self._media.release(call.media_node, call.id)
                 if heard:
-                    self._log_heard(call, heard)
+                    leave(call.id, heard)
             case do.SendMessage():
                 self._outgoing.message(action)
             case do.PrepareSpeech():
@@ -103,12 +103,6 @@ class Performer:
             self._store.learn_trunk(action.trunk, learned.model_dump_json().encode())
         except StoreError as error:
             KSR.warn(f"call={call.id} what was learned of trunk {action.trunk} is lost: {error.text}\n")
-
-    def _log_heard(self, call: Call, heard: Heard) -> None:
-        try:
-            self._store.log_heard(call.id, heard)
-        except StoreError as error:
-            KSR.warn(f"call={call.id} the call log does not have how it was heard: {error.text}\n")
 
     def _check(self, call: Call) -> Event | None:
         """Look at the media; where it is gone since somebody hung up while the store was away, say so."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import KSR
 
 from kemi.debugging import LASTS, unwatch, watch
+from kemi.ended import forget, left
 from kemi.hunting import Rests
 from kemi.message import SipError, done
 from kemi.registrar import end_registrations
@@ -71,7 +72,9 @@ class Timer:
         try:
             self._beat(now)
             self._rests.look(now)
-            tick = self._context.store.tick(now, self._node, ahead=AHEAD)
+            heard = left()
+            tick = self._context.store.tick(now, self._node, ahead=AHEAD, heard=heard)
+            forget(heard)
         except StoreError as error:
             if not self._away:
                 KSR.err(f"no deadlines are met, no commands taken and no calls transferred now: {error.text}\n")

@@ -157,7 +157,11 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
                     del self._deadlines[call_id]
         return found
 
-    def tick(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> Tick:
+    def tick(
+        self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0, heard: Mapping[str, Heard] | None = None
+    ) -> Tick:
+        for call_id, found in (heard or {}).items():
+            self._append(call_id, (found,))
         return Tick(self.due(now, node, ahead=ahead, grace=grace), self.take_commands(node))
 
     def send_command(self, node: str, command: Mapping[str, Any]) -> None:
@@ -184,9 +188,6 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
         return next(iter(layout.objects([waiting.pop(0)])), None) if waiting else None
 
     # Call log, targets, nodes
-
-    def log_heard(self, call_id: str, heard: Heard) -> None:
-        self._append(call_id, (heard,))
 
     def log_page(self, before: str | None = None, count: int = PAGE, *, after: str | None = None) -> list[Row]:
         since, until = _place(after) or 0, _place(before) or math.inf

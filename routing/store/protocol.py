@@ -69,8 +69,10 @@ class Store(EndpointStore, WebhookStore, Protocol):
         """
         ...
 
-    def tick(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> Tick:
-        """Do `due` and `take_commands` in one request."""
+    def tick(
+        self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0, heard: Mapping[str, Heard] | None = None
+    ) -> Tick:
+        """Do `due` and `take_commands` in one request, and add to the call log how calls were heard, by call id."""
         ...
 
     def send_command(self, node: str, command: Mapping[str, Any]) -> None:
@@ -95,10 +97,6 @@ class Store(EndpointStore, WebhookStore, Protocol):
 
     def take_speech(self, node: str, timeout: float) -> dict[str, Any] | None:
         """Take the oldest text asked of `node`; waits up to `timeout` seconds for one. This call may block long."""
-        ...
-
-    def log_heard(self, call_id: str, heard: Heard) -> None:
-        """Add to the call log how well the parties of a call that has ended were heard."""
         ...
 
     def log_page(self, before: str | None = None, count: int = PAGE, *, after: str | None = None) -> list[Row]:

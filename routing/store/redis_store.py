@@ -112,8 +112,12 @@ class RedisStore(RedisEndpoints, RedisWebhooks, Store):
     def due(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> list[Due]:
         return _found(self._run("due", *_due(now, node, ahead, grace)))
 
-    def tick(self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0) -> Tick:
-        *shards, commands = self._run("tick", *_due(now, node, ahead, grace), ("LPOP", layout.commands_key(node), 20))
+    def tick(
+        self, now: float, node: str, *, ahead: float = 0.0, grace: float = 2.0, heard: Mapping[str, Heard] | None = None
+    ) -> Tick:
+        logged = [row for call_id, found in (heard or {}).items() for row in _log(call_id, (found,))]
+        take = ("LPOP", layout.commands_key(node), 20)
+        *shards, commands = self._run("tick", *logged, *_due(now, node, ahead, grace), take)[len(logged) :]
         return Tick(_found(shards), layout.objects(commands or ()))
 
     def send_command(self, node: str, command: Mapping[str, Any]) -> None:
@@ -150,9 +154,6 @@ class RedisStore(RedisEndpoints, RedisWebhooks, Store):
         self._run(operation, ("RPUSH", key, json.dumps(value)), ("EXPIRE", key, layout.MESSAGE_TTL))
 
     # Call log, targets, nodes
-
-    def log_heard(self, call_id: str, heard: Heard) -> None:
-        self._run("log_heard", *_log(call_id, (heard,)))
 
     def log_page(self, before: str | None = None, count: int = PAGE, *, after: str | None = None) -> list[Row]:
         until = "+" if before is None else f"({before}"

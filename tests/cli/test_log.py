@@ -101,7 +101,7 @@ def log(operator: Operator, *transfers: Transfer, heard: Heard | None = None, ca
         with store.lease(call_id) as lease:
             lease.save(lease.call, finished=transfers)
         if heard:
-            store.log_heard(call_id, heard)
+            store.tick(1.0, "node2", heard={call_id: heard})
 
 
 def listed(operator: Operator, *words: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from kemi.call_log import connected, heard, with_codecs
+from kemi.ended import ENDED
 from kemi.message import q850
 from kemi.performer import Performer
 from routing import actions as do
@@ -15,7 +16,6 @@ from routing import events as ev
 from routing.heard import Heard, PartyHeard
 from routing.outcomes import Outcome
 from routing.records import Call, Party, State
-from routing.store import StoreUnavailable
 from routing.transfer_record import Attempt, Transfer
 from rtpengine import CallQueried, Delete, FakeRtpengine, PartyMedia, Quality, Query, Stream
 from tests.kemi.calls import CALL_ID, Bench, anchored, answered, sdp, transfer
@@ -118,13 +118,14 @@ def performer(bench: Bench) -> Performer:
     )
 
 
-def test_at_the_end_of_a_call_that_was_handed_over_the_log_gets_how_it_was_heard(ksr: FakeKsr) -> None:
+def test_at_the_end_of_a_call_that_was_handed_over_it_is_noted_how_it_was_heard(ksr: FakeKsr) -> None:
     bench, call = talked()
     bench.pool.hears(CALL_ID, "leg1", packets=9, at=1000)
+    ksr.allow("htable.sht_sets")
     performer(bench).perform(do.ReleaseMedia(), call)
-    (logged,) = bench.store.finished()
-    assert logged.heard is not None
-    assert logged.heard.parties[Party.TARGET].packets == 9
+    ((table, name, data),) = ksr.called("htable.sht_sets")
+    assert (table, name) == (ENDED, CALL_ID)
+    assert Heard.model_validate_json(str(data)).parties[Party.TARGET].packets == 9
     assert isinstance(bench.pool.requests[-1][1], Delete)
 
 
@@ -132,28 +133,14 @@ def test_a_plain_call_costs_no_request_more(ksr: FakeKsr) -> None:
     bench = Bench()
     performer(bench).perform(do.ReleaseMedia(), bench.call)
     assert [type(command) for _, command in bench.pool.requests[-2:]].count(Query) == 0
-    assert bench.store.rows == []
+    assert ksr.calls == []
 
 
-def test_where_rtpengine_knows_the_call_no_more_the_log_gets_nothing(ksr: FakeKsr) -> None:
+def test_where_rtpengine_knows_the_call_no_more_nothing_is_noted(ksr: FakeKsr) -> None:
     bench, call = talked()
     bench.pool.refuse_next(Query, "Unknown call-id")
     performer(bench).perform(do.ReleaseMedia(), call)
-    assert bench.store.finished()[0].heard is None
-
-
-def test_what_cannot_be_logged_is_told_and_the_media_are_released(
-    ksr: FakeKsr, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench, call = talked()
-
-    def away(*_: object) -> None:
-        raise StoreUnavailable("redis.sock", "Connection refused")
-
-    monkeypatch.setattr(bench.store, "log_heard", away)
-    performer(bench).perform(do.ReleaseMedia(), call)
-    assert isinstance(bench.pool.requests[-1][1], Delete)
-    assert any("the call log does not have how it was heard" in line for _, line in ksr.log)
+    assert ksr.calls == []
 
 
 @pytest.mark.parametrize(

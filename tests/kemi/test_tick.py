@@ -12,6 +12,7 @@ from kemi.tick import LOOK_EVERY, Timer
 from kemi.transfers import Transfers
 from routing import actions as do
 from routing import events as ev
+from routing.heard import Heard
 from routing.outcomes import Mode
 from routing.records import Deadline, Party, State
 from routing.settings import make_settings
@@ -21,6 +22,8 @@ from routing.transfer_record import Accept, Sound, Transfer
 from tests.kemi.calls import CALL_ID, Bench, dialog, leg, transfer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kemi.context import Context
     from tests.fake_ksr import FakeKsr
 
@@ -42,6 +45,8 @@ class Node:
 
     def __post_init__(self) -> None:
         self.store = self.bench.store
+        self.ksr.allow("htable.sht_iterator_start", "htable.sht_iterator_end")
+        self.ksr.on("htable.sht_iterator_next", returns=-1)
         self.store.put_target(
             "support", Target.make({"name": "support", "endpoints": PERSON}).model_dump_json().encode()
         )
@@ -296,3 +301,35 @@ def test_the_debug_lines_of_a_call_are_switched_on_and_off(node: Node) -> None:
     with node.store.lease(CALL_ID) as lease:
         lease.forget()
     assert node.ask("debug")["ok"] is False
+
+
+def test_how_calls_were_heard_is_logged_with_the_next_look(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be logged while Redis is away is kept for a later one."""
+    left = [Heard(transfer=f"{CALL_ID}-1", ended_at=START, parties={})]
+    looks: Iterator[Heard] = iter(())
+
+    def begin(*_: object) -> int:
+        nonlocal looks
+        looks = iter(left.copy())
+        return 1
+
+    def log(*_: object) -> int:
+        left.clear()
+        return 1
+
+    node.ksr.on("htable.sht_iterator_start", does=begin)
+    node.ksr.on("htable.sht_iterator_next", does=lambda _: -1 if next(looks, None) is None else 1)
+    node.ksr.on("htable.sht_rm", "ended", CALL_ID, does=log)
+    node.ksr.on("pv.get", "$shtitkey(row)", returns=CALL_ID)
+    node.ksr.on("pv.get", "$shtitval(row)", returns=left[0].model_dump_json())
+
+    def fail(*_: object, **__: object) -> Tick:
+        raise StoreUnavailable("127.0.0.1", "refused")
+
+    with monkeypatch.context() as away:
+        away.setattr(node.store, "tick", fail)
+        node.run(LOOK_EVERY)
+    assert (node.store.rows, len(left)) == ([], 1)
+    node.run(3 * LOOK_EVERY)
+    assert [(row.call_id, row.kind) for row in node.store.rows] == [(CALL_ID, "heard")]
+    assert left == []

@@ -34,14 +34,14 @@ def entries(store: Store) -> list[tuple[str, Heard | None]]:
 
 def test_a_transfer_is_joined_with_how_it_was_heard(store: Store) -> None:
     finish(store, "t1", "t2")
-    store.log_heard(CALL_ID, QUALITY)
+    store.tick(1.0, "node1", heard={CALL_ID: QUALITY})
     assert entries(store) == [("t2", None), ("t1", QUALITY)]
     assert [logged.transfer.id for logged in store.finished(1)] == ["t2"]
 
 
 def test_how_an_unknown_transfer_was_heard_is_no_entry(store: Store) -> None:
     """The row of its transfer has been dropped from the log."""
-    store.log_heard(CALL_ID, QUALITY)
+    store.tick(1.0, "node1", heard={CALL_ID: QUALITY})
     assert entries(store) == []
 
 
@@ -64,7 +64,7 @@ def test_a_log_of_exactly_one_page_is_read_once(store: Store) -> None:
 def test_what_was_logged_since_a_position_is_read(store: Store) -> None:
     finish(store, "t1")
     (row,) = store.log_page()
-    store.log_heard(CALL_ID, QUALITY)
+    store.tick(1.0, "node1", heard={CALL_ID: QUALITY})
     assert [found.kind for found in store.log_page(after=row.position)] == ["heard"]
     assert list(store.log(after=row.position)) == []
 
