@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.diagnosis.finding import START, Finding, Status, failed, ok
+from cli.diagnosis.finding import START, STYLES, Finding, Status, failed, ok
 from cli.diagnosis.machine import check_descriptors, check_programs
 from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics, judge_pool
 from cli.diagnosis.speech import check_speech
@@ -35,7 +35,6 @@ DEADLINE = 12.0
 """Seconds after which a check that has not ended is given up; each ends sooner unless a name lookup hangs."""
 AGENTS_DEADLINE = DEADLINE - 2.0
 """Seconds for the agents of a pool, so that one that hangs leaves time to tell of the others."""
-STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold red"}
 
 
 @click.command(cls=OperatorCommand)

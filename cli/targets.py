@@ -15,6 +15,7 @@ from cli.target_logins import endpoints, sealed, take_login, without
 from cli.target_options import CLEARABLE, OF_ENDPOINTS, TargetCommand, cleared, endpoint_option, given, target_options
 from cli.target_rests import read_resting, resting_data, resting_fields
 from cli.target_sounds import have_spoken, take_files
+from cli.target_trial import print_reports, test_target
 from cli.target_views import target_data, target_fields, target_table
 from cli.tls_files import ca_fault
 from routing.problems import InvalidInputError, Problem
@@ -107,6 +108,25 @@ def show_target(config: str | None, as_json: bool, name: str) -> None:
     else:
         more_fields = [*opening_fields(target, settings), *resting_fields(target, resting, settings)]
         print_fields([*target_fields(target), *more_fields])
+
+
+@targets.command("test")
+@click.argument("name")
+@click.option("--ring", is_flag=True, help="Let it ring until somebody answers, and test the sound both ways.")
+@click.option("--quiet", is_flag=True, help="Send OPTIONS only: nothing rings, not even for a moment.")
+def try_target(config: str | None, as_json: bool, name: str, ring: bool, quiet: bool) -> None:
+    """Test each endpoint of the target NAME, and say what to do.
+
+    Calls are cancelled as soon as they ring, unless --ring is given. They come from this command, not from Kamailio:
+    from the same machine, but from another port. Warnings do not make it fail.
+    """
+    if ring and quiet:
+        raise Failed("--ring and --quiet exclude each other: leave out one of them", Exit.USAGE)
+    settings = effective_settings(config)
+    with connect(settings) as store:
+        target = _read(store, name)
+        reports = test_target(settings, store, target, ring=ring, quiet=quiet)
+    print_reports(name, reports, as_json=as_json)
 
 
 @targets.command("remove")

@@ -14,6 +14,8 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold red"}
+"""How a status is shown on a terminal."""
 START = "start `handoff up`"
 """What the mend of a finding begins with that is bad only because, or as if, handoff did not run."""
 
