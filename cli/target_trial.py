@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from cli.diagnosis.finding import STYLES, Finding, Status, failed, ok
 from cli.output import Exit, counted, plain, print_json
-from cli.trial.client import Identity
+from cli.trial.attempt import Identity
 from cli.trial.endpoint import Plan, Report, examine
 from routing.secret_sources import find_value
 from routing.texts import BadValue
@@ -42,7 +43,9 @@ AT_ONCE = 10
 
 def test_target(settings: Settings, store: Store, target: Target, *, ring: bool, quiet: bool) -> list[Report]:
     """Test all endpoints of a target at once, with progress on a terminal."""
-    works = [_work(settings, store, target, endpoint, ring=ring, quiet=quiet) for endpoint in target.endpoints]
+    stopped = threading.Event()
+    plans = partial(_work, settings, store, target, stopped, ring=ring, quiet=quiet)
+    works = [plans(endpoint) for endpoint in target.endpoints]
     progress = Progress(
         SpinnerColumn(),
         TextColumn("{task.fields[uri]}"),
@@ -58,7 +61,10 @@ def test_target(settings: Settings, store: Store, target: Target, *, ring: bool,
             task = progress.add_task("waiting", uri=plain(endpoint.uri), total=None)
             tell = partial(_tell, progress, task)
             running.append(pool.submit(work, tell))
-        return [each.result() for each in running]
+        try:
+            return [each.result() for each in running]
+        finally:
+            stopped.set()  # by Ctrl-C, too
 
 
 def print_reports(target: str, reports: Sequence[Report], *, as_json: bool) -> None:
@@ -76,7 +82,16 @@ def _tell(progress: Progress, task: int, step: str) -> None:
     progress.update(task, description=step)  # type: ignore[arg-type]
 
 
-def _work(settings: Settings, store: Store, target: Target, endpoint: Endpoint, *, ring: bool, quiet: bool) -> Work:
+def _work(
+    settings: Settings,
+    store: Store,
+    target: Target,
+    stopped: threading.Event,
+    endpoint: Endpoint,
+    *,
+    ring: bool,
+    quiet: bool,
+) -> Work:
     """Prepare the test of an endpoint; what is asked of the store is asked here, by one thread."""
     if (user := user_of(endpoint.uri, settings.users)) is not None:
         report = _look_up(store, endpoint.uri, user)
@@ -95,8 +110,17 @@ def _work(settings: Settings, store: Store, target: Target, endpoint: Endpoint, 
         srtp=target.srtp,
         ring=(endpoint.ring_timeout or target.ring_timeout) if ring else 0.0,
         quiet=quiet,
+        stopped=stopped,
     )
-    return partial(examine, plan)
+    return partial(_examine, plan, endpoint.uri)
+
+
+def _examine(plan: Plan, uri: str, tell: Callable[[str], None]) -> Report:
+    try:
+        return replace(examine(plan, tell), uri=uri)
+    except Exception as error:  # noqa: BLE001 - the others are still wanted, and this one is told as failed
+        what = f"the test itself failed ({type(error).__name__}: {error})"
+        return Report(uri, [failed("test", what, "this is a fault of handoff: please report it")])
 
 
 def _identity(settings: Settings, target: Target, endpoint: Endpoint) -> Identity:

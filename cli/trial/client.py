@@ -4,152 +4,40 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import sipmessage
 
-from cli.trial.line import NoLine
-from cli.trial.sound import Heard, Sound, codec_of
+from cli.trial.attempt import HUNG_UP, Attempt, NoReply
+from cli.trial.calling import NO_REPLY, T1, Calling, Dialog, answers, hop_by_hop
+from cli.trial.sound import Sound, codec_of
 from routing.digest import Field, authorize
 from routing.texts import BadValue
 from routing.uris import host_of
 from routing.values import parse_sip_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from cli.trial.attempt import Identity
     from cli.trial.line import Line
-    from routing.secrets import Secret
 
-T1, T2 = 0.5, 4.0
-NO_REPLY = 4.0
-"""Seconds without any reply, and that a far end has for the final reply to a CANCEL or BYE."""
-RING_WAIT = 5.0
-"""Seconds after the first provisional reply in which it should ring, or answer."""
+T2 = 4.0
+LOOK = 0.5
+"""Seconds between two looks whether the test was broken off."""
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS"
 _CHALLENGES = ("WWW-Authenticate", "Proxy-Authenticate")
 _ROUTE = re.compile(r"(?:\"[^\"]*\"|[^<,\"])*<[^>]*>[^,]*")
 
 
-HUNG_UP = "it hung up by itself"
-
-
-class NoReply(Exception):
-    """No reply at all came in time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who calls whom, and how it logs in where it is asked; `trouble` says why there is no secret that can be used."""
-
-    sender: str
-    user: str = ""
-    secret: Secret | None = None
-    trouble: str = ""
-    agent: str = "handoff"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Attempt:
-    """What became of a request: its last reply, whether it rang, how it logged in, and the sound of the answer."""
-
-    status: int
-    reason: str
-    seconds: float
-    """From the request to its first reply."""
-    message: sipmessage.Message
-    rang: bool = False
-    asked: bool = False
-    """Whether a login was asked for."""
-    refused: str = ""
-    """Why there was no login, or what it was refused with."""
-    codec: str = ""
-    heard: Heard | None = None
-    ended: str = ""
-    """Where the call could not be ended as it should: why."""
-
-    @property
-    def answered(self) -> bool:
-        """Whether the far end took the call."""
-        return 200 <= self.status < 300
-
-    @property
-    def good(self) -> bool:
-        """Whether a call would get through: it rang, or was answered."""
-        return self.rang or self.answered
-
-    def words(self, name: str) -> set[str] | None:
-        """Give the words of a header field such as Allow, in lower case; None where it is not there."""
-        values = self.message.headers.getlist(name)
-        return {word.strip().lower() for value in values for word in value.split(",")} if values else None
-
-
-@dataclass(slots=True)
-class _Dialog:
-    call_id: str
-    local: str
-    remote: str
-    target: str
-    routes: Sequence[str] = ()
-    cseq: int = 1
-
-
-class _Calling:
-    """An INVITE under way: what came back, and what is due when (seconds of time.monotonic())."""
-
-    def __init__(self, invite: str, ring: float) -> None:
-        self.invite = invite
-        self.cancelled = False
-        self.first: sipmessage.Response | None = None
-        self.rang: sipmessage.Response | None = None
-        self.again = self._began = time.monotonic()
-        self.until = self._began + NO_REPLY
-        self._ring = ring
-        self._pause = T1
-        self._seconds = 0.0
-        self._codec = ""
-
-    @property
-    def next_look(self) -> float:
-        """When something is due that does not depend on a reply."""
-        return min(self.until, self.again) if self.first is None else self.until
-
-    def postpone(self, *, repeats: bool) -> None:
-        """Wait for the next time that it is sent; over what is no UDP there is none."""
-        self.again = self.again + self._pause if repeats else self.until
-        self._pause *= 2
-
-    def cancel(self) -> bytes:
-        """Give the CANCEL; the final reply then has some seconds."""
-        self.cancelled, self.until = True, time.monotonic() + NO_REPLY
-        return _hop(self.invite, "CANCEL")
-
-    def take(self, reply: sipmessage.Response) -> bool:
-        """Note a reply, and say whether it is to be cancelled at once: it rings, and is not to do so."""
-        now = time.monotonic()
-        if self.first is None:
-            self.first, self._seconds = reply, now - self._began
-            self.until = now + RING_WAIT
-        self._codec = codec_of(reply.body.decode(errors="replace")) or self._codec
-        if not 100 < reply.code < 200 or self.rang is not None:
-            return False
-        self.rang, self.until = reply, self._began + self._ring
-        return not self._ring and not self.cancelled
-
-    def attempt(self, reply: sipmessage.Response) -> Attempt:
-        """Say what became of it; what it can do it tells when it rings, not when it is cancelled."""
-        told = self.rang if self.rang is not None and reply.code >= 300 else reply
-        rang = self.rang is not None
-        return Attempt(reply.code, reply.phrase, self._seconds, told, rang=rang, codec=self._codec)
-
-
 class Client:
     """Sends requests to a URI over a line; raises NoReply, and NoLine where the line breaks."""
 
-    def __init__(self, line: Line, uri: str, identity: Identity) -> None:
+    def __init__(self, line: Line, uri: str, identity: Identity, stopped: threading.Event | None = None) -> None:
+        """Take where and as whom to call; when `stopped` is set, what rings is cancelled."""
+        self._stopped = stopped or threading.Event()
         self._line = line
         self._uri = uri
         self._identity = identity
@@ -190,12 +78,12 @@ class Client:
             raise BadValue(self._identity.trouble or "it asks for a login, and there is none", mend=mend)
         return authorize(asked, method, uri, self._identity.user, self._identity.secret, given)
 
-    def _call(self, dialog: _Dialog, offer: str, given: Sequence[Field], ring: float) -> Attempt:
+    def _call(self, dialog: Dialog, offer: str, given: Sequence[Field], ring: float) -> Attempt:
         """Make one INVITE transaction, to its end (RFC 3261 section 17.1.1)."""
         more = [*given, *self._identity.headers.items(), ("Content-Type", "application/sdp")]
-        calling = _Calling(self._request("INVITE", dialog, more, offer), ring)
+        calling = Calling(self._request("INVITE", dialog, more, offer), ring)
         while True:
-            if (now := time.monotonic()) >= calling.until:
+            if (now := time.monotonic()) >= calling.until or self._stopped.is_set():
                 if calling.first is None:
                     raise NoReply
                 if calling.cancelled:
@@ -206,18 +94,18 @@ class Client:
             elif calling.first is None and now >= calling.again:
                 self._line.send(calling.invite.encode())
                 calling.postpone(repeats=self._line.place.transport == "udp")
-            reply = self._line.receive(calling.next_look)
-            if not isinstance(reply, sipmessage.Response) or not _answers(reply, dialog, "INVITE"):
+            reply = self._line.receive(min(calling.next_look, now + LOOK))
+            if not isinstance(reply, sipmessage.Response) or not answers(reply, dialog, "INVITE"):
                 self._serve(reply)
             elif reply.code >= 200:
                 if reply.code >= 300:
-                    self._line.send(_hop(calling.invite, "ACK", reply.headers.get("To") or ""))
+                    self._line.send(hop_by_hop(calling.invite, "ACK", reply.headers.get("To") or ""))
                 calling.take(reply)
                 return calling.attempt(reply)
             elif calling.take(reply):
                 self._line.send(calling.cancel())
 
-    def _take(self, attempt: Attempt, dialog: _Dialog, sound: Sound | None) -> None:
+    def _take(self, attempt: Attempt, dialog: Dialog, sound: Sound | None) -> None:
         """Acknowledge an answer, hear it, and hang up."""
         headers = attempt.message.headers
         dialog.remote = headers.get("To") or dialog.remote
@@ -230,7 +118,7 @@ class Client:
         def goes_on() -> bool:
             nonlocal gone
             message = self._line.receive(0.0)
-            if isinstance(message, sipmessage.Response) and _answers(message, dialog, "INVITE"):
+            if isinstance(message, sipmessage.Response) and answers(message, dialog, "INVITE"):
                 self._line.send(ack, hop)
             gone = self._serve(message) == "BYE" or gone
             return not gone
@@ -247,7 +135,7 @@ class Client:
         except NoReply:
             attempt.ended = "it gave no reply to the BYE"
 
-    def _bye(self, attempt: Attempt, dialog: _Dialog) -> None:
+    def _bye(self, attempt: Attempt, dialog: Dialog) -> None:
         bye = self._request("BYE", dialog, ())
         ended = self._finish(bye, "BYE", dialog, time.monotonic() + NO_REPLY, self._hop_of(dialog))
         if ended.status in {401, 407} and self._identity.secret is not None:
@@ -259,7 +147,7 @@ class Client:
             attempt.ended = f"it refused the BYE with {ended.status} {ended.reason}"
 
     def _finish(
-        self, request: str, method: str, dialog: _Dialog, until: float, hop: tuple[str, int] | None = None
+        self, request: str, method: str, dialog: Dialog, until: float, hop: tuple[str, int] | None = None
     ) -> Attempt:
         """Send a request other than INVITE, over UDP again and again, until its final reply comes."""
         began = again = time.monotonic()
@@ -269,7 +157,7 @@ class Client:
                 self._line.send(request.encode(), hop)
                 again, pause = now + pause, min(pause * 2, T2)
             reply = self._line.receive(min(until, again) if self._line.place.transport == "udp" else until)
-            if isinstance(reply, sipmessage.Response) and _answers(reply, dialog, method) and reply.code >= 200:
+            if isinstance(reply, sipmessage.Response) and answers(reply, dialog, method) and reply.code >= 200:
                 return Attempt(reply.code, reply.phrase, time.monotonic() - began, reply)
             self._serve(reply)
         raise NoReply
@@ -288,12 +176,12 @@ class Client:
         self._line.send(f"SIP/2.0 {line}\r\n{fields}Content-Length: 0\r\n\r\n".encode())
         return message.method
 
-    def _dialog(self) -> _Dialog:
+    def _dialog(self) -> Dialog:
         sender = self._identity.sender or f"sip:handoff-test@{self._line.here}"
         local = f"<{sender}>;tag={secrets.token_hex(6)}"
-        return _Dialog(f"test-{secrets.token_hex(8)}", local, f"<{self._uri}>", self._uri)
+        return Dialog(f"test-{secrets.token_hex(8)}", local, f"<{self._uri}>", self._uri)
 
-    def _request(self, method: str, dialog: _Dialog, more: Sequence[Field], body: str = "") -> str:
+    def _request(self, method: str, dialog: Dialog, more: Sequence[Field], body: str = "") -> str:
         transport, here = self._line.place.transport, self._line.here
         scheme = "sips" if self._uri.lower().startswith("sips:") else "sip"
         fields = [
@@ -313,7 +201,7 @@ class Client:
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
         return f"{method} {dialog.target} SIP/2.0\r\n{lines}\r\n{body}"
 
-    def _hop_of(self, dialog: _Dialog) -> tuple[str, int] | None:
+    def _hop_of(self, dialog: Dialog) -> tuple[str, int] | None:
         """Tell where requests within the dialog go over UDP, where that is an address other than that of the line."""
         uri = re.sub(r".*<([^>]*)>.*", r"\1", dialog.routes[0]) if dialog.routes else dialog.target
         try:
@@ -324,25 +212,3 @@ class Client:
 
     def _place(self) -> tuple[str, int]:
         return self._line.place.address, self._line.place.port
-
-
-def _answers(reply: sipmessage.Response, dialog: _Dialog, method: str) -> bool:
-    cseq = (reply.headers.get("CSeq") or "").split()
-    return reply.headers.get("Call-ID") == dialog.call_id and cseq == [str(dialog.cseq), method]
-
-
-def _hop(invite: str, method: str, to: str = "") -> bytes:
-    """Make the CANCEL of an INVITE, or the ACK of its refusal (RFC 3261 sections 9.1 and 17.1.1.3)."""
-    head = invite.partition("\r\n\r\n")[0].split("\r\n")
-    kept = [
-        line for line in head[1:] if line.startswith(("Via:", "Route:", "Max-Forwards:", "From:", "To:", "Call-ID:"))
-    ]
-    if to:
-        kept = [f"To: {to}" if line.startswith("To:") else line for line in kept]
-    number = re.search(r"^CSeq: (\d+)", invite, re.MULTILINE)
-    assert number is not None
-    first = head[0].replace("INVITE", method, 1)
-    return "\r\n".join([first, *kept, f"CSeq: {number[1]} {method}", "Content-Length: 0", "", ""]).encode()
-
-
-__all__ = ["Attempt", "Client", "Identity", "NoLine", "NoReply"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cli.diagnosis.finding import Finding, Status, failed, ok, warning
+from cli.trial.attempt import Identity, NoReply
+from cli.trial.calling import NO_REPLY
 from cli.trial.certificates import connect_tls
-from cli.trial.client import NO_REPLY, Client, Identity, NoReply
+from cli.trial.client import Client
 from cli.trial.line import Line, NoLine
 from cli.trial.places import NotFound, find_places
 from cli.trial.sound import Sound
@@ -22,14 +25,14 @@ from cli.trial.verdicts import (
     judge_options,
     judge_sound,
 )
-from routing.records import Srtp
+from routing.transfer_record import Srtp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import dns.resolver
 
-    from cli.trial.client import Attempt
+    from cli.trial.attempt import Attempt
     from cli.trial.places import Place
     from routing.settings_model import Tls
 
@@ -49,6 +52,8 @@ class Plan:
     srtp: Srtp | None = None
     ring: float = 0.0
     quiet: bool = False
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set where the test is broken off: nothing goes on ringing then."""
 
 
 @dataclass(slots=True)
@@ -130,7 +135,7 @@ class _Examination:
 
     def _talk(self, line: Line) -> bool:
         """Send SIP there; False where nobody answered, so that the next place is to be tried, as Kamailio does."""
-        client = Client(line, self._plan.uri, self._plan.identity)
+        client = Client(line, self._plan.uri, self._plan.identity, self._plan.stopped)
         try:
             options = self._options(client)
             if options is None and not self._last:
@@ -203,7 +208,7 @@ class _Examination:
             except NoReply:
                 found[codec] = None
             attempt = found[codec]
-            if attempt is None or attempt.status in BUSY:
+            if attempt is None or attempt.status in BUSY or self._plan.stopped.is_set():
                 break
         return found
 

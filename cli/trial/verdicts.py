@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cli.diagnosis.finding import Finding, failed, ok, warning
-from cli.trial.client import HUNG_UP
+from cli.trial.attempt import HUNG_UP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cli.trial.client import Attempt
+    from cli.trial.attempt import Attempt
     from cli.trial.sound import Heard
 
 DEAD = "see that it runs, and that firewalls on the way let SIP through both ways"

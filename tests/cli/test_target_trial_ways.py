@@ -13,12 +13,12 @@ import pytest
 
 from cli.diagnosis.finding import Status
 from cli.phones import Line, Phones, State
-from cli.trial.client import Identity
+from cli.trial.attempt import Identity
 from cli.trial.endpoint import Plan, Report, examine
 from cli.trial.places import NotFound, find_places
-from routing.records import Srtp
 from routing.settings_model import Tls
 from routing.targets import Target
+from routing.transfer_record import Srtp
 from routing.users import Contact
 from tests.stack.name_server import NameServer
 from tests.stack.rtp import RtpPeer
@@ -167,3 +167,14 @@ def test_users_are_looked_up_and_what_is_not_tested_is_said(operator: Operator) 
 def test_ring_and_quiet_exclude_each_other(operator: Operator) -> None:
     assert "leave out one of them" in operator.fails(2, "targets", "test", "desk", "--ring", "--quiet")
     assert "there is no target 'desk'" in operator.fails(1, "targets", "test", "desk")
+
+
+def test_what_rings_is_cancelled_when_the_test_is_broken_off(phones: Phones) -> None:
+    phone, stopped = phones.add("patient", tone=850), threading.Event()
+    test = threading.Thread(target=examine, args=(plan(phone.uri, ring=300.0, stopped=stopped),))
+    test.start()
+    call = phone.incoming()
+    stopped.set()
+    call.wait(State.DISCONNECTED)
+    test.join(10.0)
+    assert not test.is_alive()
