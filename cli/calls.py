@@ -20,6 +20,7 @@ from cli.views import (
     call_data,
     call_fields,
     call_row,
+    diagnosis_fields,
     history_rows,
     transfer_data,
     transfer_text,
@@ -216,6 +217,7 @@ def _await_outcome(store: Store, call_id: str, transfer_id: str, *, as_json: boo
         print_json({"call": call_id, **transfer_data(transfer)})
     else:
         click.echo(plain(f"{transfer.outcome} ({transfer.status} {transfer.reason})"))
+        print_fields(diagnosis_fields(transfer))
     if transfer.outcome is not Outcome.CONNECTED:
         click.get_current_context().exit(Exit.FAILED)
 
@@ -225,10 +227,17 @@ def _print_call(call: Call) -> None:
     transfers = [*call.history, *([call.transfer] if call.transfer else [])]
     if transfers:
         click.echo()
-        print_table(HISTORY_COLUMNS, history_rows(transfers))
+        _print_transfers(transfers)
 
 
 def _print_ended(call_id: str, transfers: list[Transfer]) -> None:
     print_fields([("call", call_id), ("state", "ended")])
     click.echo()
+    _print_transfers(transfers)
+
+
+def _print_transfers(transfers: list[Transfer]) -> None:
+    """Write how transfers went; and of the last one, if it failed, why and what to do."""
     print_table(HISTORY_COLUMNS, history_rows(transfers))
+    if transfers[-1].outcome is not None:
+        print_fields(diagnosis_fields(transfers[-1]))

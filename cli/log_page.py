@@ -9,6 +9,7 @@ import click
 from cli.log_ladder import happenings, ladder
 from cli.log_views import answering, human_after, transcoded
 from cli.output import local_time, plain, print_fields, print_table
+from cli.views import diagnosis_fields
 from routing.records import Party
 
 if TYPE_CHECKING:
@@ -36,7 +37,14 @@ _HEARD = {Party.CALLER: "from caller", Party.TARGET: "from target"}
 def print_page(entry: Logged) -> None:
     """Write all that the call log knows of a transfer."""
     transfer = entry.transfer
-    print_fields([*_call_fields(entry), *_transfer_fields(transfer), *_media_fields(entry)])
+    print_fields(
+        [
+            *_call_fields(entry),
+            *_transfer_fields(transfer),
+            *diagnosis_fields(transfer, entry.heard),
+            *_media_fields(entry),
+        ]
+    )
     if transfer.attempts:
         click.echo()
         print_table(ATTEMPTS, [_attempt_row(entry.call_id, attempt) for attempt in transfer.attempts])

@@ -54,7 +54,7 @@ def entry_data(entry: Logged) -> dict[str, Any]:
     """Give all that the log knows of a transfer; times are seconds since the epoch."""
     return {
         "call": entry.call_id,
-        **transfer_data(entry.transfer),
+        **transfer_data(entry.transfer, entry.heard),
         "time_to_human": human_after(entry.transfer),
         "transcoded": transcoded(entry.transfer),
         "heard": entry.heard.model_dump(mode="json", exclude={"transfer"}) if entry.heard else None,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cli.output import local_time, seconds, time_of_day
+from routing.diagnosis import diagnose
 from routing.records import Party, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from routing.dialog import Dialog
+    from routing.heard import Heard
     from routing.records import Call
     from routing.transfer_record import Attempt, Transfer
 
@@ -59,9 +62,19 @@ def _party_data(dialog: Dialog | None) -> dict[str, str] | None:
     return {"address": dialog.remote, "contact": dialog.remote_target, "sip_call_id": dialog.call_id}
 
 
-def transfer_data(transfer: Transfer) -> dict[str, Any]:
-    """Give what programs may want to know of a transfer; `outcome` is null while it is under way."""
-    return transfer.model_dump(mode="json", exclude={"subscription"})
+def transfer_data(transfer: Transfer, heard: Heard | None = None) -> dict[str, Any]:
+    """Give what programs may want to know of a transfer; `outcome` is null while it is under way.
+
+    `diagnosis` is null where nothing is wrong, or nothing is known of the cause.
+    """
+    found = diagnose(transfer, heard)
+    return {**transfer.model_dump(mode="json", exclude={"subscription"}), "diagnosis": asdict(found) if found else None}
+
+
+def diagnosis_fields(transfer: Transfer, heard: Heard | None = None) -> list[tuple[str, str]]:
+    """Give why a transfer failed, and how to mend it; empty texts where nothing is wrong, or that is not known."""
+    found = diagnose(transfer, heard)
+    return [("why", found.cause if found else ""), ("mend", found.mend if found else "")]
 
 
 def call_row(call: Call) -> list[str]:

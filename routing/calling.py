@@ -115,6 +115,7 @@ def note_attempt(
         leg=leg.number,
         theirs=theirs,
         cause=cause,
+        challenged=leg.cseq - 1,
         trying_at=leg.trying_at,
         ringing_at=leg.ringing_at,
         answered_at=leg.answered_at,

@@ -168,6 +168,8 @@ class Attempt(Record):
     """Whether the endpoint said so itself; else handoff gave it up, or nothing came."""
     cause: int | None = None
     """The Q.850 cause, where a Reason header gave one (RFC 3326)."""
+    challenged: int = 0
+    """How often we have told who calls, since it asked."""
     trying_at: float | None = None
     ringing_at: float | None = None
     answered_at: float | None = None

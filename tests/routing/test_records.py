@@ -123,6 +123,7 @@ TRANSFERS = some(
             leg=NUMBERS,
             theirs=st.booleans(),
             cause=st.none() | NUMBERS,
+            challenged=NUMBERS,
             **dict.fromkeys(("trying_at", "ringing_at", "answered_at"), st.none() | TIMES),
             codecs=many(TEXTS),
         )
