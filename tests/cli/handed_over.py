@@ -21,5 +21,6 @@ def under_way(state: State = State.RINGING, **changes: Any) -> Call:
 
 
 def done(outcome: Outcome, status: int, reason: str) -> Transfer:
-    attempt = Attempt(uri="sip:bob@example.com", status=status, reason=reason, started_at=1010.1, ended_at=1012.0)
+    told = {"status": status, "reason": reason, "leg": 1, "theirs": True}
+    attempt = Attempt(uri="sip:bob@example.com", started_at=1010.1, ended_at=1012.0, **told)
     return a_transfer(f"{ID}-1", outcome=outcome, status=status, reason=reason, ended_at=1012.0, attempts=(attempt,))

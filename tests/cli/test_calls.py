@@ -90,6 +90,9 @@ def test_a_call_is_shown_with_its_parties_and_the_history_of_its_transfers(opera
     assert "busy" in text
     assert "486 Busy Here" in text
     assert "sip:bob@example.com" in text
+    why = shown["history"][0]["diagnosis"]
+    assert f"why   {why['cause']}" in text
+    assert f"mend  {why['mend']}" in text
 
 
 def test_the_agent_shown_is_who_took_the_call_and_not_the_number_dialled(operator: Operator) -> None:

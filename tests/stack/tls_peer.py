@@ -7,8 +7,13 @@ import socket
 import ssl
 import subprocess
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "dev_ca.sh"
 
@@ -25,6 +30,21 @@ class Authority:
         """Make a certificate for these hosts; gives its file and that of its key."""
         self._make(*(["--expired"] if expired else []), name, *hosts)
         return self._folder / f"{name}.pem", self._folder / f"{name}.key"
+
+    def certify_later(self, name: str, host: str) -> tuple[Path, Path]:
+        """Make a certificate for a host that begins to be valid tomorrow."""
+        certificate, key = self.certify(name, host)
+        good = x509.load_pem_x509_certificate(certificate.read_bytes())
+        signing = serialization.load_pem_private_key((self._folder / "ca.key").read_bytes(), None)
+        assert isinstance(signing, ec.EllipticCurvePrivateKey)
+        builder = x509.CertificateBuilder(good.issuer, good.subject, good.public_key(), x509.random_serial_number())
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        builder = builder.not_valid_before(tomorrow).not_valid_after(tomorrow + timedelta(days=1))
+        for extension in good.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        made = builder.sign(signing, hashes.SHA256())
+        certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        return certificate, key
 
     def _make(self, *arguments: str) -> None:
         subprocess.run([SCRIPT, self._folder, *arguments], check=True)
