@@ -291,13 +291,15 @@ def test_an_rtpengine_that_is_away() -> None:
 
 def test_a_caller_who_does_not_wait(talk: Talk) -> None:
     invite = invited(talk)
+    talk.notified(100)
     talk.target.reply(invite, 180)
+    talk.notified(180)
     bye = talk.caller.request("BYE", talk.caller_dialog)
     talk.caller.expect(200, to=bye)
     talk.target.reply(talk.target.expect("CANCEL"), 200)
     talk.target.reply(invite, 487)
     talk.target.expect("ACK")
-    talk.agent.allow("NOTIFY")
+    talk.notified(487, final=True)
     talk.agent.reply(talk.agent.expect("BYE"), 200)
     talk.nothing_left()
     assert diagnosed(talk).rule == "caller_hung_up"
