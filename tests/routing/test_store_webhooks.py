@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from routing.store import Post, PostCount, RedisStore
+from routing.store import MemoryStore, Post, PostCount, RedisStore
 from routing.store.layout import LOG, POSTS
+from routing.store.log import Row
 from routing.store.webhooks import DEAD_LENGTH
 from tests.routing.store_help import a_call, a_transfer
 
@@ -52,6 +53,17 @@ def test_the_log_is_read_from_the_moment_on_at_which_somebody_first_asked(store:
     second = store.log_after(first.position, 10)
     assert [logged.transfer.id for logged in second.entries] == ["t3"]
     assert second.position == second.entries[0].position
+
+
+def test_rows_that_are_no_transfers_or_cannot_be_read_are_passed_over() -> None:
+    store = MemoryStore()
+    after = store.webhook_position()
+    rubbish = [Row(f"{number}-0", ID, kind, b"rubbish") for number, kind in ((1001, "heard"), (1002, "transfer"))]
+    log(store, "t1")
+    store.rows += rubbish
+    found = store.log_after(after, 10)
+    assert [logged.transfer.id for logged in found.entries] == ["t1"]
+    assert found.position == "1002-0"
 
 
 def test_an_empty_log_is_read_from_its_beginning(store: Store) -> None:
