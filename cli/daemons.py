@@ -10,7 +10,7 @@ import sysconfig
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.paths import DEPLOY, METRICS, REDIS_SOCKET, SETTINGS
+from cli.paths import DEPLOY, DRAINING, METRICS, REDIS_SOCKET, SETTINGS
 from cli.ports import BELOW_WEBSOCKET
 from cli.supervisor import Program
 from routing.settings_lookup import advertised
@@ -27,6 +27,7 @@ DISPATCHER_LIST = "dispatcher.list"
 TLS_CONFIG, TLS_CERTIFICATE, TLS_KEY = "tls.cfg", "tls.pem", "tls.key"
 RUN_FILES = (
     SETTINGS,
+    DRAINING,
     DISPATCHER_LIST,
     TLS_CONFIG,
     TLS_CERTIFICATE,

@@ -15,6 +15,8 @@ METRICS = "metrics"
 """The folder of the workers' metrics, see PROMETHEUS_MULTIPROC_DIR."""
 SOUNDS = "sounds"
 """The folder of sounds within the state dir, see speech.folder."""
+DRAINING = "draining"
+"""The file that tells Kamailio's workers to take no new calls; see kemi/drain.py."""
 REDIS_SOCKET = "redis.sock"
 """The unix socket of a Redis that handoff started itself."""
 

@@ -33,9 +33,9 @@ def redis_answers(url: str) -> bool:
     return False
 
 
-def count_calls(url: str, node: str) -> int:
-    """Count the active calls of a node; 0 too when Redis does not tell within PATIENCE, a name lookup included."""
-    owners: list[str] = []
+def count_calls(url: str, node: str) -> int | None:
+    """Count the active calls of a node; None when Redis does not tell within PATIENCE, a name lookup included."""
+    told: list[int] = []
 
     def ask() -> None:
         server = Server(url)
@@ -43,13 +43,13 @@ def count_calls(url: str, node: str) -> int:
             until = time.monotonic() + PATIENCE
             shards = server.exchange([("ZRANGE", key, 0, -1) for key in layout.DEADLINES], until)
             members = [each.decode() for shard in shards if isinstance(shard, list) for each in shard]
-            owners.extend(member.partition("@")[2] for member in members)
+            told.append([member.partition("@")[2] for member in members].count(node))
         server.close()
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    return owners.count(node)
+    return told[0] if told else None
 
 
 def rtpengine_answers(address: str) -> bool:

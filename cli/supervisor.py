@@ -24,6 +24,8 @@ LONGEST_PAUSE = 5.0
 STEADY = 10.0
 """Seconds after which a program that dies is started again as if for the first time."""
 KEPT_LINES = 40
+OURS = "NOTIFY_SOCKET"
+"""Not handed on: Redis and rtpengine would tell systemd that they are ready, in our name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class Daemon:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **self.program.environ},
+            env={name: value for name, value in os.environ.items() if name != OURS} | dict(self.program.environ),
             pass_fds=self._inherited,
             start_new_session=True,
         )

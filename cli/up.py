@@ -15,6 +15,7 @@ from typing import Self
 
 import click
 
+from cli.drain import drain, notify
 from cli.effective import BEGIN
 from cli.folders import state_dir as usual_state_dir
 from cli.log_lines import json_line
@@ -49,9 +50,9 @@ class Signals:
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
                 signal.signal(number, lambda *_: None)
 
-    def wait(self) -> None:
-        """Wait for the first of them."""
-        select.select([self._pipe], [], [])
+    def wait(self) -> int:
+        """Wait for the first of them, and give its number."""
+        return os.read(self._pipe, 1)[0]
 
     def pause(self, seconds: float) -> None:
         """Wait that long; raise StopAsked as soon as one of them comes."""
@@ -125,7 +126,7 @@ def up(config: Path | None, run_dir: Path | None, state_dir: Path | None) -> Non
     """Run the whole stack in the foreground; Ctrl-C or SIGTERM ends it.
 
     Without redis.url in the configuration it starts its own Redis, without rtpengine.nodes its own rtpengine. A daemon
-    that dies is started again.
+    that dies is started again. With node.drain, SIGTERM first lets calls end; a second one does not wait for them.
 
     \b
     Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 could not start or run,
@@ -148,7 +149,11 @@ def _run(stack: Stack, signals: Signals, console: Console) -> None:
             for part, places in stack.describe():
                 console.tell_place(part, places)
             console.say("handoff", "ready")
-            signals.wait()
+            notify("READY=1")
+            if signals.wait() == signal.SIGTERM:
+                with contextlib.suppress(StopAsked):  # asked again: now at once
+                    drain(stack, console.say, signals.pause)
+            notify("STOPPING=1")
             console.say("handoff", f"stopping{_warn(stack)}")
     except StopAsked:
         console.say("handoff", "stopped before it was ready")

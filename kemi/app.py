@@ -18,6 +18,7 @@ from kemi.context import Context
 from kemi.credentials import CredentialFinder
 from kemi.debugging import tell_step
 from kemi.dialogs import BRIDGED, Dialogs
+from kemi.drain import DRAINING, Drain
 from kemi.engine import Engine
 from kemi.hunting import Hunting
 from kemi.legs import Legs
@@ -84,7 +85,8 @@ class Handoff:
 
     def __init__(self) -> None:
         """Read the settings; connections are made by each worker for itself, when it first needs them."""
-        self.settings = settings = Settings.model_validate_json(Path(os.environ["HANDOFF_SETTINGS"]).read_bytes())
+        path = Path(os.environ["HANDOFF_SETTINGS"])
+        self.settings = settings = Settings.model_validate_json(path.read_bytes())
         self.metrics = Metrics()
         store = open_store(settings.redis.url or "", deadline=settings.redis.deadline, observer=self.metrics.redis)
         pool = Pool(settings.rtpengine.nodes, observer=self.metrics.rtpengine)
@@ -107,6 +109,7 @@ class Handoff:
             hunting=hunting,
             credentials=CredentialFinder(settings, store),
             metrics=self.metrics,
+            drain=Drain(path.with_name(DRAINING)),
         )
         performer.end_consultation = self._context.engine.end_consultation
         self._calls = Calls(self._context)
@@ -152,6 +155,7 @@ class Handoff:
         elif method == "ACK":
             KSR.tm.t_check_trans()
         elif method == "OPTIONS":
+            self._context.drain.refuse()
             KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\nAccept: application/sdp\r\n{SUPPORTED}\r\n")
             reply(200, "OK")
         elif method == "REGISTER" and self._context.settings.users.domains:

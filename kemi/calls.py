@@ -66,6 +66,7 @@ class Calls:
             return
         if trunk is None or from_page():
             raise SipError(403, "Not a trunk of this system")
+        self._context.drain.refuse()
         pool = settings.pool_for(text("$rU"), text("$rd"))
         if pool is None:
             raise SipError(404, "No agents for this number")

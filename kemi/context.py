@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kemi.credentials import CredentialFinder
+    from kemi.drain import Drain
     from kemi.engine import Engine
     from kemi.hunting import Hunting
     from kemi.media import CallMedia
@@ -34,3 +35,4 @@ class Context:
     hunting: Hunting
     credentials: CredentialFinder
     metrics: Metrics
+    drain: Drain

@@ -57,6 +57,12 @@ class Node(Section):
         description="Time zone of office hours where a target says nothing else; default: the machine's.",
     )
     workers: int = Field(4, ge=1, le=64, description="Kamailio workers per place it listens at.")
+    drain: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Seconds that SIGTERM leaves to the calls of this node to end; new ones get 503 meanwhile.",
+    )
 
 
 class Sip(Section):

@@ -46,6 +46,8 @@ def check_listening(listen: str) -> list[Finding]:
         status = send_options(f"sip:{host}:{port}", transport, address, port)
     except NoAnswer as error:
         return [failed(part, f"Kamailio does not answer OPTIONS: {error}", f"{START}; if it runs, look at its log")]
+    if status == 503:
+        return [warning(part, "takes no new calls: it is about to end", "see its log, and start it when it has ended")]
     if status != 200:
         mend = "see whether another program listens there, and at Kamailio's log"
         return [warning(part, f"answers OPTIONS with {status} instead of 200", mend)]

@@ -102,10 +102,10 @@ def test_a_redis_that_is_frozen_does_not_hold_up_the_count(tmp_path: Path) -> No
         assert (count_calls(server.url, "node1"), count_calls(server.url, "node2")) == (1, 0)
         server.freeze()
         began = time.monotonic()
-        assert count_calls(server.url, "node1") == 0
+        assert count_calls(server.url, "node1") is None
         assert time.monotonic() - began < 1.0
         server.stop()
-        assert count_calls(server.url, "node1") == 0
+        assert count_calls(server.url, "node1") is None
 
 
 def test_up_says_what_listens_where(tmp_path: Path) -> None:
