@@ -72,6 +72,7 @@ class Calls:
             raise SipError(404, "No agents for this number")
         if not done(KSR.dispatcher.ds_select_dst(pool_set(settings, pool), RELATIVE_WEIGHTS)):
             raise SipError(503, "No agent is available", retry_after=10)
+        _address_agent()
         self._prepare(pool.name, pool.ring_timeout)
         KSR.pv.sets("$avp(trunk)", trunk.name)
         self._relay()
@@ -133,7 +134,10 @@ class Calls:
         if text("$avp(consulted)"):
             KSR.htable.sht_rm(RINGING, name_call())
             return False
-        return done(KSR.dispatcher.ds_next_dst())
+        if not done(KSR.dispatcher.ds_next_dst()):
+            return False
+        _address_agent()
+        return True
 
     def replied(self) -> None:
         """Anchor the agent's media in a provisional or final response, and keep a record when it has answered."""
@@ -245,3 +249,13 @@ class Calls:
             return
         KSR.htable.sht_rm(RINGING, name_call())
         self._context.media.release(text("$avp(node)"), name_call())
+
+
+def _address_agent() -> None:
+    """Write the URI of the agent chosen into the INVITE; before the host of one without a user, the number called.
+
+    Platforms that serve many customers know by it whose call it is (RFC 3261 section 16.5).
+    """
+    agent, number = text("$du"), text("$oU")
+    KSR.pv.sets("$ru", agent if "@" in agent or not number else agent.replace(":", f":{number}@", 1))
+    KSR.pv.sets("$du", agent)

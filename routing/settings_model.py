@@ -149,7 +149,10 @@ class Trunk(Section):
 class Agent(Section):
     """One voice agent of a pool."""
 
-    uri: AgentUri = Field(description="SIP URI that it is called at.", examples=['"sip:agent@192.0.2.10:5060"'])
+    uri: AgentUri = Field(
+        description="SIP URI that it is called at; without a user it gets the number called.",
+        examples=['"sip:agent@192.0.2.10:5060"'],
+    )
     weight: int = Field(50, ge=1, le=100, description="Its share of the calls, compared with the others' weights.")
 
 

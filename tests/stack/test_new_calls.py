@@ -243,3 +243,28 @@ def test_a_call_by_sipp_without_sdp_in_its_invite() -> None:
             caller.wait()
         agent.wait()
         ended(system)
+
+
+def test_an_agent_is_called_at_its_own_uri_and_one_without_a_user_by_the_number_called(voice: RtpPeer) -> None:
+    """Platforms tell by the user, and by the host, whose call it is."""
+    with Ua("first") as one, Ua("second") as other:
+        bare = f"sip:127.0.0.1:{other.port};x=1"
+        agents = [{"uri": f"{one.uri};x=2"}, {"uri": bare}]
+        pools = [{"name": "agents", "numbers": ["*"], "agents": agents}]
+        with System(pools=pools) as system, Ua("caller", proxy=system.proxy) as caller:
+            number = f"sip:{NUMBER}@127.0.0.1:{system.port}"
+            with Wire(system.port) as wire:
+                sent = caller.invite(number, sdp=voice.sdp())
+                for agent in (first := _rung(wire, sent, system, one, other), other if first is one else one):
+                    invite = agent.expect("INVITE")
+                    assert invite.uri == (f"{one.uri};x=2" if agent is one else bare.replace("sip:", f"sip:{NUMBER}@"))
+                    assert invite["To"] == f"<{number}>"
+                    agent.reply(invite, 500)
+                    agent.expect("ACK")
+                caller.expect(500, to=sent)
+
+
+def _rung(wire: Wire, sent: Message, system: System, one: Ua, other: Ua) -> Ua:
+    """Tell which agent is called first."""
+    seen = wire.wait_for(lambda m: m.is_request and m.call_id == sent.call_id and m.source == system.proxy)
+    return one if seen.destination == one.address else other
