@@ -29,7 +29,7 @@ check: install ## lint, types, import rules, generated files
 	$(call step,mypy,$(BIN)/mypy)
 	$(call step,mypy: scripts,$(BIN)/mypy deploy/kamailio/*.py)
 	$(call step,import rules,$(BIN)/lint-imports)
-	$(call step,shellcheck,shellcheck deploy/install.sh deploy/dev_ca.sh .ci/run)
+	$(call step,shellcheck,shellcheck deploy/install.sh deploy/dev_ca.sh deploy/systemd/handoff.sh deploy/test_phone.sh .ci/run)
 	$(call step,generated: KSR stubs,$(BIN)/python deploy/kamailio/generate_stubs.py --check)
 	$(call step,generated: state diagram,$(BIN)/python -m routing.diagram README.md --check)
 

@@ -4,6 +4,8 @@
 #
 #   deploy/install.sh            everything, the tools for tests, demo and measurements included (--dev)
 #   deploy/install.sh --runtime  only what `handoff up` needs
+#   deploy/install.sh --system   that, and a service of this machine: a user, its configuration, command and unit; for
+#                                operators, see deploy/README.md
 #
 # Only what is missing is installed; where nothing is missing it does nothing, fast and without network. No system
 # service is started, and the services of newly installed packages stay off at boot: handoff starts its own. Packages
@@ -19,6 +21,7 @@ runtime_packages=(
 # they sent.
 dev_packages=(
   sip-tester baresip-core chromium chromium-driver dnsmasq-base prometheus tshark tcpdump curl procps iproute2 shellcheck
+  systemd
 )
 # The npm of Debian has a lot of packages: not where another one is there.
 command -v npm >/dev/null || dev_packages+=(npm)
@@ -73,6 +76,7 @@ quietly() {
 
 # The part that runs as root.
 install_packages() {
+  mkdir -p "${lock%/*}" # where no systemd has started, as in a container, it may be missing
   exec 9>"$lock"
   flock 9
   trap restore_policy EXIT
@@ -169,6 +173,28 @@ ensure_page_modules() {
   cp "$folder/package-lock.json" "$folder/.installed"
 }
 
+# Makes what the service needs besides; the files of an earlier run are renewed, but the configuration is kept.
+ensure_service() {
+  # The service must not be able to change what it runs, and must be able to read it.
+  chown -R root:root "$root"
+  chmod -R u=rwX,go=rX "$root"
+  quietly "$root/.venv/bin/python" -m compileall -q "$root"/{cli,kemi,routing,rtpengine} ||
+    die "the Python files could not be compiled; the reason is above."
+  if ! getent passwd handoff >/dev/null; then
+    say "making the system user handoff"
+    quietly useradd --system --user-group --no-create-home --home-dir /var/lib/handoff \
+      --shell /usr/sbin/nologin handoff || die "the user could not be made; the reason is above."
+  fi
+  install -d -o root -g handoff -m 750 /etc/handoff
+  if [[ ! -e /etc/handoff/handoff.toml ]]; then
+    install -o root -g handoff -m 640 "$root/deploy/handoff.toml" /etc/handoff/handoff.toml
+  fi
+  install -D -m 755 "$root/deploy/systemd/handoff.sh" /usr/local/bin/handoff
+  install -D -m 644 "$root/deploy/systemd/handoff.service" /etc/systemd/system/handoff.service
+  if [[ -d /run/systemd/system ]]; then systemctl daemon-reload; fi
+  say "ready: write /etc/handoff/handoff.toml, then start it by \`systemctl enable --now handoff\`"
+}
+
 script=$(readlink -f "${BASH_SOURCE[0]}")
 root=$(dirname "$(dirname "$script")")
 case ${1:---dev} in
@@ -181,11 +207,19 @@ case ${1:---dev} in
     ensure_venv runtime
     ensure_sounds
     ;;
+  --system)
+    ((EUID == 0)) || die "be root to install the service."
+    [[ $root == /opt/handoff ]] || die "the service runs from /opt/handoff: copy $root there, and start its install.sh."
+    ensure_packages "${runtime_packages[@]}"
+    ensure_venv runtime
+    ensure_sounds
+    ensure_service
+    ;;
   --dev)
     ensure_packages "${runtime_packages[@]}" "${dev_packages[@]}"
     ensure_venv dev
     ensure_sounds
     ensure_page_modules
     ;;
-  *) die "usage: deploy/install.sh [--runtime | --dev]" ;;
+  *) die "usage: deploy/install.sh [--runtime | --system | --dev]" ;;
 esac
