@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cli.paths import DEPLOY, DRAINING, METRICS, REDIS_SOCKET, SETTINGS
 from cli.ports import BELOW_WEBSOCKET
 from cli.supervisor import Program
+from cli.traces.place import trace_uri
 from routing.settings_lookup import advertised
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def kamailio(settings: Settings, run_dir: Path) -> Program:
         "LOG_LEVEL": LOG_LEVELS[settings.log.level],
         **user_definitions(settings),
     }
+    if uri := trace_uri(settings):
+        definitions["TRACE_URI"] = f'"{uri}"'
     for name, value in definitions.items():
         command += ["-A", f"{name}={value}"]
     environ = DEBIANS_PYTHON | {

@@ -91,6 +91,7 @@ def _completed(settings: Settings, running: Settings) -> Settings:
     data["redis"]["url"] = settings.redis.url or running.redis.url
     data["rtpengine"]["nodes"] = settings.rtpengine.nodes or running.rtpengine.nodes
     data["rtpengine"]["dtmf_listen"] = settings.rtpengine.dtmf_listen or running.rtpengine.dtmf_listen
+    data["trace"]["listen"] = settings.trace.listen or running.trace.listen
     data["speech"]["folder"] = settings.speech.folder or running.speech.folder
     return make_settings(data)
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "calls": "Look at calls, hand them over, cancel transfers.",
     "trunks": "Show which trunks take a REFER.",
     "users": "Manage whose phones may register here.",
+    "trace": "Show the SIP messages of a call.",
     "log": "Show finished transfers.",
     "doctor": "Check every part and say what to do.",
     "status": "Show what goes on now, on one screen.",

@@ -1,4 +1,4 @@
-"""`handoff sidecar`: does what calls need and SIP workers must not wait for: speech, and keys told by rtpengine."""
+"""`handoff sidecar`: does what SIP workers must not wait for: speech, keys told by rtpengine, traces of SIP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from prometheus_client import Histogram
@@ -21,6 +21,8 @@ from cli.speech.cache import DAY, Cache
 from cli.speech.engine import CommandEngine
 from cli.speech.service import SpeechService
 from cli.speech.standard import StandardSounds
+from cli.traces.listener import Tracer
+from cli.traces.place import trace_uri
 from routing.records import BadRecordError, State
 from routing.store import CallUnknown, StoreError, StoreUnavailable
 
@@ -44,7 +46,8 @@ def sidecar(config: str | None, as_json: bool) -> None:
     """Speak texts, and listen for the keys that people press, until Ctrl-C or SIGTERM.
 
     `handoff up` runs it as well; each node needs one. The spoken texts are put into speech.folder. With
-    rtpengine.dtmf_listen it takes what rtpengine tells of keys (its --dtmf-log-dest).
+    rtpengine.dtmf_listen it takes what rtpengine tells of keys (its --dtmf-log-dest), and with trace.listen the SIP
+    messages that `handoff trace` shows.
     """
     del as_json  # it writes nothing but its log
     settings = effective_settings(config)
@@ -60,6 +63,7 @@ def sidecar(config: str | None, as_json: bool) -> None:
         if settings.rtpengine.dtmf_listen is not None:
             hear_keys(settings.rtpengine.dtmf_listen, other)
         StandardSounds(folder, settings.speech, settings.transfer, engine, say).make()
+        tracer = begin_trace(settings)
         service = SpeechService(
             settings.speech,
             engine,
@@ -67,7 +71,7 @@ def sidecar(config: str | None, as_json: bool) -> None:
             say=say,
             observe=lambda outcome, took: seconds.labels(outcome).observe(took),
         )
-        serve(store, settings.node.id, service, cache)
+        serve(store, settings.node.id, service, cache, tracer)
 
 
 def say(line: str) -> None:
@@ -76,7 +80,7 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def serve(store: Store, node: str, service: SpeechService, cache: Cache) -> None:
+def serve(store: Store, node: str, service: SpeechService, cache: Cache, tracer: Tracer | None = None) -> None:
     """Hand on what is asked of this node, without an end; a Redis that is away is waited for."""
     away, trim_at = False, 0.0
     while True:
@@ -89,6 +93,9 @@ def serve(store: Store, node: str, service: SpeechService, cache: Cache) -> None
                 say("Redis answers again")
                 away = False
             request = store.take_speech(node, WAIT)
+            if request is not None and request.get("kind") == "trace":
+                store.answer_command(str(request.get("id")), give_trace(tracer, request))
+                continue
         except StoreUnavailable as error:
             if not away:
                 say(f"no texts are spoken: {error.text}")
@@ -97,6 +104,24 @@ def serve(store: Store, node: str, service: SpeechService, cache: Cache) -> None
             continue
         if request is not None:
             service.ask(request)
+
+
+def begin_trace(settings: Settings) -> Tracer | None:
+    """Begin to take the SIP messages that Kamailio copies; raises Failed where that is not possible."""
+    if trace_uri(settings) is None:
+        return None
+    try:
+        return Tracer(settings)
+    except OSError as error:
+        mend = "correct [trace], or see whether another sidecar runs (`handoff up` starts one)"
+        raise Failed(f"cannot trace SIP at {settings.trace.listen} ({error.strerror}): {mend}") from error
+
+
+def give_trace(tracer: Tracer | None, request: dict[str, Any]) -> dict[str, Any]:
+    """Answer whoever wants to see a call."""
+    if tracer is None:
+        return {"ok": False, "text": "it does not trace SIP: see [trace] in its configuration"}
+    return tracer.answer(str(request.get("call")))
 
 
 def hear_keys(address: str, store: Store) -> None:

@@ -20,6 +20,7 @@ from cli.probes import http_answers, node_beats, redis_answers, rtpengine_answer
 from cli.speech.standard import is_ready
 from cli.supervisor import Daemon
 from cli.tls_files import with_tls
+from cli.traces.place import find_family, pick_place
 from routing.pools import dispatcher_list
 from routing.settings import make_settings
 
@@ -189,6 +190,8 @@ class Stack:
             raise UnfitError(problems)
         for problem in silent_nodes(self.settings):
             self._say("handoff", f"warning: {problem}")
+        if self.settings.trace.mode != "off" and find_family(self.settings) is None:
+            self._say("handoff", "warning: SIP is not traced, since sip.listen has no udp to send it to the sidecar")
 
     def _prepare(self) -> None:
         """Fill the run dir, and the settings with what is our own."""
@@ -201,6 +204,7 @@ class Stack:
             # By the name of the node: in a cluster no other node may take this rtpengine for its own.
             data["rtpengine"]["nodes"] = {self.settings.node.id: f"127.0.0.1:{free_port()}"}
             data["rtpengine"]["dtmf_listen"] = data["rtpengine"]["dtmf_listen"] or f"127.0.0.1:{free_port()}"
+        data["trace"]["listen"] = data["trace"]["listen"] or pick_place(self.settings)
         if data["speech"]["folder"] is None:
             sounds = self.state_dir / SOUNDS
             sounds.mkdir(exist_ok=True)

@@ -311,6 +311,22 @@ class Webhooks(Section):
     )
 
 
+class Trace(Section):
+    """What is kept of the SIP messages of calls, in the memory of the sidecar."""
+
+    mode: Literal["off", "transfers", "all"] = Field(
+        "transfers", description="Whose messages are kept: of no call, of calls under transfer, or of all."
+    )
+    minutes: float = Field(60.0, ge=1, le=1440, description="How long they are kept after the call's last message.")
+    megabytes: int = Field(64, ge=1, le=4096, description="How much memory they take at most.")
+    listen: HostPort | None = Field(
+        None, description="host:port where the sidecar takes them from Kamailio by UDP; default: handoff picks one."
+    )
+    homer: HostPort | None = Field(
+        None, description="host:port that they are sent on to, as HEP version 3 by UDP, such as that of a Homer."
+    )
+
+
 class Log(Section):
     """How much is logged, and in which form."""
 
@@ -348,6 +364,7 @@ class Settings(Section):
     security: Security = Security()
     metrics: Metrics = Metrics()
     webhooks: Webhooks = Webhooks()
+    trace: Trace = Trace()
     log: Log = Log()
 
     def trunk_for(self, address: str) -> Trunk | None:

@@ -41,7 +41,8 @@ class Message:
         """Read a datagram; raises ValueError when it is no SIP message."""
         head, _, body = data.decode("utf-8", "replace").partition("\r\n\r\n")
         first_line, *lines = head.replace("\r\n\t", " ").replace("\r\n ", " ").split("\r\n")
-        if not (first_line.startswith("SIP/2.0 ") or first_line.endswith(" SIP/2.0")):
+        is_sip = first_line.startswith("SIP/2.0 ") or first_line.endswith(" SIP/2.0")
+        if not is_sip or not first_line.isprintable():  # copies for the sidecar have a message within
             raise ValueError(f"no SIP message: {first_line[:60]!r}")
         return cls(first_line, tuple(_header(line) for line in lines), body, at, source, destination)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cli.daemons import DEBIANS_PYTHON, listen_options, user_definitions
 from cli.speech.standard import is_ready
 from cli.tls_files import with_tls
+from cli.traces.place import trace_uri
 from routing.pools import dispatcher_list
 from routing.settings import Settings, make_settings
 from routing.store import StoreError, open_store
@@ -45,8 +46,8 @@ class System:
     `agents` are the URIs of the one pool; `changes` are laid over the settings, section by section. There are as many
     rtpengines as `media_nodes` says. With `beside`, it is one more node: a Kamailio with the Redis and the rtpengines
     of another system. Agents are asked with OPTIONS every `ping_interval` seconds; a `Ua` does not answer by itself.
-    Only with `sidecar` are there sounds in speech.folder, and does rtpengine tell of keys. Kamailio asks `name_server`
-    instead of the machine's own, which takes root: its /etc/resolv.conf is another one.
+    Only with `sidecar` are there sounds in speech.folder, is SIP traced, and does rtpengine tell of keys. Kamailio asks
+    `name_server` instead of the machine's own, which takes root: its /etc/resolv.conf is another one.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class System:
             "redis": {"url": redis_url},
             "rtpengine": {"nodes": ng, "dtmf_listen": f"127.0.0.1:{free_port()}" if sidecar else None},
             "speech": {"folder": str(self.folder / "sounds")},
+            "trace": {"listen": f"127.0.0.1:{free_port()}" if sidecar else None},
             "pools": [{"name": "agents", "numbers": ["*"], "agents": [{"uri": uri} for uri in agents]}],
         }
         for section, values in changes.items():
@@ -153,6 +155,8 @@ class System:
             "KEMI_SCRIPT": f'"{deploy}/handoff_kemi.py"',
             **user_definitions(self.settings),
         }
+        if uri := trace_uri(self.settings):
+            names["TRACE_URI"] = f'"{uri}"'
         for name, value in names.items():
             command += ["-A", f"{name}={value}"]
         if self._name_server:

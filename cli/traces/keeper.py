@@ -1,0 +1,140 @@
+"""The SIP messages of calls in memory, bounded in all directions.
+
+A message is not read here but for its Call-ID, so that it costs microseconds: Kamailio may send thousands a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cli.traces.hep import find_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST, LAST = 100, 300
+"""Messages of one call that are kept: the first, and the newest. What is between them is counted only."""
+OVERHEAD = 150
+"""Bytes of memory that a kept message takes besides its own."""
+LINGER = 10.0
+"""Seconds that a call without a transfer is still kept after its BYE."""
+CALL_ID = re.compile(rb"\n(?:call-id|i)[ \t]*:\s*([^\s]+)", re.IGNORECASE)
+USUAL = b"\nCall-ID: "
+"""How almost all write it: to look for that is a tenth of the work."""
+LEG = re.compile(rb"([0-9a-f]{16})-\d+")
+
+
+@dataclass(slots=True)
+class Kept:
+    """The packets of one call."""
+
+    touched: float
+    first: list[bytes] = field(default_factory=list)
+    last: deque[bytes] = field(default_factory=lambda: deque(maxlen=LAST))
+    size: int = 0
+    left_out: int = 0
+
+    def add(self, packet: bytes) -> int:
+        """Keep a packet; gives by how much memory that is more."""
+        more = len(packet) + OVERHEAD
+        if len(self.first) < FIRST:
+            self.first.append(packet)
+        else:
+            if len(self.last) == LAST:
+                more -= len(self.last[0]) + OVERHEAD
+                self.left_out += 1
+            self.last.append(packet)
+        self.size += more
+        return more
+
+
+class Keeper:
+    """Keeps packets by call; threads may use it at the same time.
+
+    With `plain`, calls without a transfer are kept as well; else they go soon after their BYE, and first of all when
+    there is too little memory. `seconds` is how long a call is kept after its last message, `limit` is in bytes.
+    """
+
+    def __init__(self, *, plain: bool, seconds: float, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._keeps_plain = plain
+        self._seconds = seconds
+        self._limit = limit
+        self._clock = clock
+        self._plain: OrderedDict[str, Kept] = OrderedDict()
+        self._chosen: OrderedDict[str, Kept] = OrderedDict()
+        self._over: deque[tuple[float, str]] = deque()
+        self._lock = threading.Lock()
+        self.size = 0
+
+    def add(self, packet: bytes) -> None:
+        """Keep a packet if it is of a call; raises ValueError where it is none of HEP version 3."""
+        start = find_text(packet)
+        sip_call_id = find_call_id(packet, start)
+        if not sip_call_id:
+            return
+        with self._lock:
+            now = self._clock()
+            self._put(packet, start, sip_call_id, now)
+            self._clear_away(now)
+
+    def find(self, prefix: str) -> dict[str, tuple[list[bytes], int]]:
+        """Give the packets of all calls whose id begins so, and how many of each were left out."""
+        with self._lock:
+            return {
+                call_id: ([*kept.first, *kept.last], kept.left_out)
+                for calls in (self._chosen, self._plain)
+                for call_id, kept in calls.items()
+                if call_id.startswith(prefix)
+            }
+
+    def _put(self, packet: bytes, start: int, sip_call_id: bytes, now: float) -> None:
+        leg = LEG.fullmatch(sip_call_id)
+        call_id = leg[1].decode() if leg else name_call(sip_call_id)
+        referred = packet.startswith(b"REFER ", start)
+        kept = self._chosen.get(call_id) or self._plain.get(call_id)
+        if kept is None:
+            if not (leg or referred or packet.startswith(b"INVITE ", start)):
+                return  # OPTIONS, REGISTER and their like, and replies to them
+            kept = self._plain[call_id] = Kept(now)
+        if call_id in self._plain and (leg or referred or self._keeps_plain):
+            self._chosen[call_id] = self._plain.pop(call_id)
+        calls = self._chosen if call_id in self._chosen else self._plain
+        calls.move_to_end(call_id)
+        kept.touched = now
+        self.size += kept.add(packet)
+        if calls is self._plain and packet.startswith(b"BYE ", start):
+            self._over.append((now + LINGER, call_id))
+
+    def _clear_away(self, now: float) -> None:
+        while self._over and self._over[0][0] <= now:
+            self._drop(self._plain, self._over.popleft()[1])
+        for calls in (self._plain, self._chosen):
+            while calls and next(iter(calls.values())).touched < now - self._seconds:
+                self._drop(calls, next(iter(calls)))
+        while self.size > self._limit and (calls := self._plain or self._chosen):
+            self._drop(calls, next(iter(calls)))
+
+    def _drop(self, calls: OrderedDict[str, Kept], call_id: str) -> None:
+        if kept := calls.pop(call_id, None):
+            self.size -= kept.size
+
+
+def find_call_id(packet: bytes, start: int) -> bytes:
+    """Find the Call-ID of the message that begins at `start`; empty where there is none."""
+    place = packet.find(USUAL, start)
+    if place > 0:
+        return packet[place + len(USUAL) : packet.find(b"\r", place)]
+    found = CALL_ID.search(packet, start)
+    return found[1] if found else b""
+
+
+def name_call(sip_call_id: bytes) -> str:
+    """Make the call id from the caller's Call-ID, as the workers do."""
+    text = sip_call_id.decode(errors="replace")
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

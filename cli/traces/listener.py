@@ -1,0 +1,112 @@
+"""Takes copies of SIP messages from Kamailio, keeps them, sends them on, and gives them out when asked."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from cli.ports import split_listen
+from cli.traces.hep import hide_secrets, read_packet
+from cli.traces.keeper import Keeper
+
+if TYPE_CHECKING:
+    from routing.settings import Settings
+
+WAITING = 8 << 20
+"""Bytes of packets that may wait for us; the kernel may grant less."""
+GATHER = 0.02
+"""Seconds in which packets are let gather."""
+SO_RCVBUFFORCE = 33
+LONGEST = 65535
+
+
+class Tracer:
+    """Listens at trace.listen, in a thread of its own; a context manager. Raises OSError where that is not possible."""
+
+    def __init__(self, settings: Settings) -> None:
+        trace = settings.trace
+        self.keeper = Keeper(plain=trace.mode == "all", seconds=60 * trace.minutes, limit=trace.megabytes * 1_000_000)
+        self._node = settings.node.id
+        self._ours = {(address, port) for _, address, port in map(split_listen, settings.sip.listen)}
+        self._socket = _bind(trace.listen or "")
+        self._homer = _connect(trace.homer) if trace.homer else None
+        self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
+        self._thread.start()
+
+    def answer(self, prefix: str) -> dict[str, Any]:
+        """Give, as JSON values, the ids of all calls that begin so, and where that is one, its messages."""
+        found = self.keeper.find(prefix)
+        if len(found) != 1:
+            return {"ok": True, "ids": sorted(found), "messages": []}
+        ((call_id, (packets, left_out)),) = found.items()
+        messages = [self._message(packet) for packet in packets]
+        return {"ok": True, "ids": [call_id], "left_out": left_out, "messages": messages}
+
+    def _message(self, packet: bytes) -> dict[str, Any]:
+        copied = read_packet(packet)
+        return {
+            "at": copied.at,
+            "node": self._node,
+            "sent": self._is_sent(copied.source, copied.destination),
+            "from": list(copied.source),
+            "to": list(copied.destination),
+            "transport": copied.transport,
+            "text": copied.text.decode("latin-1"),
+        }
+
+    def _is_sent(self, source: tuple[str, int], destination: tuple[str, int]) -> bool:
+        """Tell whether Kamailio sent it: by its places, or else (connections have ports of their own) by its hosts."""
+        if source in self._ours or destination in self._ours:
+            return source in self._ours
+        return source[0] in {host for host, _ in self._ours}
+
+    def _run(self) -> None:
+        while True:
+            select.select([self._socket], [], [])
+            time.sleep(GATHER)  # to be woken for each packet would cost us, and Kamailio, more than all else here
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self._take(self._socket.recv(LONGEST))
+
+    def _take(self, packet: bytes) -> None:
+        packet = hide_secrets(packet)
+        try:
+            self.keeper.add(packet)
+        except ValueError:
+            return  # anybody can send to a UDP port
+        if self._homer:
+            with contextlib.suppress(OSError):  # it is away: nobody waits for it
+                self._homer.send(packet)
+
+
+def _bind(place: str) -> socket.socket:
+    family, kind, protocol, address = _look_up(place)
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WAITING)
+    with contextlib.suppress(OSError):  # only root may have more than others
+        listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, WAITING)
+    listener.setblocking(False)
+    try:
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _connect(place: str) -> socket.socket:
+    family, kind, protocol, address = _look_up(place)
+    sender = socket.socket(family, kind, protocol)
+    sender.setblocking(False)
+    sender.connect(address)
+    return sender
+
+
+def _look_up(place: str) -> tuple[socket.AddressFamily, socket.SocketKind, int, Any]:
+    host, _, port = place.rpartition(":")
+    family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+    return family, kind, protocol, address
