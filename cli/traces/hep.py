@@ -23,7 +23,7 @@ LOGIN = re.compile(
     rb"^((?:proxy-)?authorization[ \t]*:[ \t]*(?:\S+[ \t]+)?)([^\r\n]*(?:\r\n[ \t]+[^\r\n]*)*)",
     re.IGNORECASE | re.MULTILINE,
 )
-KEYS = re.compile(rb"((?:^|\n)(?:a=crypto:[^\r\n]*?inline:|a=key-mgmt:\S+ |k=))([^\r\n|]+)", re.IGNORECASE)
+KEYS = re.compile(rb"((?:^|\n)(?:a=crypto:[^\r\n]*?inline:|a=key-mgmt:\S+ |a=ice-pwd:|k=))([^\r\n|]+)", re.IGNORECASE)
 PASSWORD = re.compile(rb"(sips?:[^\s@:;<>]*:)([^\s@:;<>]+)(?=@)")
 
 
@@ -80,7 +80,7 @@ def hide_secrets(packet: bytes) -> bytes:
     lowered = packet.lower()
     if b"authorization" in lowered:
         packet = LOGIN.sub(_stars, packet)
-    if b"crypto:" in lowered or b"key-mgmt:" in lowered or b"\nk=" in lowered:
+    if b"crypto:" in lowered or b"key-mgmt:" in lowered or b"ice-pwd:" in lowered or b"\nk=" in lowered:
         packet = KEYS.sub(_stars, packet)
     return PASSWORD.sub(_stars, packet)
 

@@ -72,16 +72,17 @@ class Keeper:
         self._lock = threading.Lock()
         self.size = 0
 
-    def add(self, packet: bytes) -> None:
-        """Keep a packet if it is of a call; raises ValueError where it is none of HEP version 3."""
+    def add(self, packet: bytes) -> bool:
+        """Keep a packet if it is of a call; False where it is not even SIP. Raises ValueError for anything but HEP."""
         start = find_text(packet)
         sip_call_id = find_call_id(packet, start)
         if not sip_call_id:
-            return
+            return False
         with self._lock:
             now = self._clock()
             self._put(packet, start, sip_call_id, now)
             self._clear_away(now)
+        return True
 
     def find(self, prefix: str) -> dict[str, tuple[list[bytes], int]]:
         """Give the packets of all calls whose id begins so, and how many of each were left out."""

@@ -75,10 +75,10 @@ class Tracer:
     def _take(self, packet: bytes) -> None:
         packet = hide_secrets(packet)
         try:
-            self.keeper.add(packet)
+            is_sip = self.keeper.add(packet)
         except ValueError:
             return  # anybody can send to a UDP port
-        if self._homer:
+        if self._homer and is_sip:
             with contextlib.suppress(OSError):  # it is away: nobody waits for it
                 self._homer.send(packet)
 

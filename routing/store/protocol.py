@@ -92,7 +92,10 @@ class Store(EndpointStore, WebhookStore, Protocol):
         ...
 
     def ask_speech(self, node: str, requests: Sequence[Mapping[str, Any]]) -> None:
-        """Ask `node` to speak texts (JSON values); dropped when not taken within a minute, or beyond a thousand."""
+        """Ask the sidecar of `node` to speak texts, or for a trace (JSON values).
+
+        They are dropped when not taken within a minute, or beyond a thousand.
+        """
         ...
 
     def take_speech(self, node: str, timeout: float) -> dict[str, Any] | None:

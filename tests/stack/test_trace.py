@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from cli.main import handoff
 from cli.traces.hep import read_packet
 from routing.outcomes import Outcome
+from tests.stack.message import Message
 from tests.stack.sipp import Sipp, free_port
 from tests.stack.system import System
 from tests.stack.talk import TARGET, Talk
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.stack.message import Message
 
 CRYPTO = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}|2^31\r\n"
 A_KEY = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"
@@ -258,11 +258,8 @@ def test_a_homer_gets_the_messages_without_their_secrets(agent: Ua, monkeypatch:
 
         def got() -> list[str]:
             copies = [read_packet(packet) for packet in homer.heard()]
-            lines = [(c.source[1], c.destination[1], c.text.decode().splitlines()) for c in copies]
-            numbered = (
-                (*ends, text[0], next(l for l in text if l.startswith("CSeq: ")).split(" ")) for *ends, text in lines
-            )
-            return sorted(f"{a}>{b} {first} {cseq[1]}" for a, b, first, cseq in numbered if cseq[2] != "OPTIONS")
+            messages = [Message.parse(copy.text, source=copy.source, destination=copy.destination) for copy in copies]
+            return sip(messages, system)
 
         System.wait_until(lambda: len(got()) >= len(seen), PATIENCE)
         assert got() == seen
