@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from cli.daemons import TLS_KEY, KamailioLog
 from cli.main import handoff
+from routing.digest_server import Keys
 from tests.stack.system import System
 from tests.stack.test_challenges import REALM, USER, asks, challenge
 from tests.stack.test_metrics import Scrape
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 SECRETS = {"prompt": "aardvark-1", "env": "badger-22", "file": "capybara-333"}
 """The password of each target, which is named like the way in which it was given."""
+PASSWORD = "dromedary-4444"
+"""Of a user whose phone registers with us."""
 KEY = base64.b64encode(b"the key that encrypts all others").decode()
 
 
@@ -49,7 +52,9 @@ def agent_and_system() -> Iterator[tuple[Ua, System]]:
         agent.allow("OPTIONS")
         patch.setenv("HANDOFF_KEY", KEY)
         patch.setenv("PBX_SECRET", SECRETS["env"])
-        system = System(agent.uri, sidecar=True, security={"key": "env:HANDOFF_KEY"})
+        system = System(
+            agent.uri, sidecar=True, security={"key": "env:HANDOFF_KEY"}, users={"domains": ["handoff.local"]}
+        )
         command = system.kamailio.command
         command[command.index("LOG_LEVEL=2")] = "LOG_LEVEL=3"
         with system:
@@ -78,7 +83,12 @@ def look_everywhere(operator: Operator, call_id: str) -> None:
     for words in (("targets", "list"), ("calls", "list"), ("calls", "show", call_id), *shows):
         operator.types(*words)
         operator.types(*words, "--json")
+    for words in (("users", "list"), ("trunks",), ("webhooks",), ("log",), ("status", "--once")):
+        operator.types(*words)
+        operator.types(*words, "--json")
     operator.types("targets", "export")
+    for form in ("--full", "--json", "--mermaid"):
+        operator.types("trace", call_id, form)
 
 
 def hashes(password: str) -> list[str]:
@@ -92,6 +102,7 @@ def test_no_secret_appears_anywhere(talk: Talk, system: System, tmp_path: Path) 
     operator = Operator(system)
     with Ua("desk") as desk:
         add_targets(operator, desk, tmp_path)
+        operator.types("users", "add", "alice", stdin=f"{PASSWORD}\n")
         for target in SECRETS:
             for algorithm in ("MD5", "SHA-256"):
                 again = challenged(talk, desk, target, algorithm)
@@ -113,9 +124,19 @@ def test_no_secret_appears_anywhere(talk: Talk, system: System, tmp_path: Path) 
         desk.reply(desk.expect("BYE"), 200)
         talk.caller.expect(200, to=bye)
         talk.nothing_left()
+        for form in ((), ("--json",)):
+            operator.types("log", "show", system.store.finished(1)[0].transfer.id, *form)
 
     key_lines = (system.folder / TLS_KEY).read_text().splitlines()
-    secrets = {*SECRETS.values(), KEY, key_lines[1], *(each for word in SECRETS.values() for each in hashes(word))}
+    hidden = [
+        *SECRETS.values(),
+        PASSWORD,
+        KEY,
+        key_lines[1],
+        *(each for word in SECRETS.values() for each in hashes(word)),
+    ]
+    keys = Keys.of("alice", "handoff.local", PASSWORD)
+    secrets = {*hidden, keys.md5, keys.sha256}
     assert len(answers) == 7
     logs = {path.name: path.read_text(errors="replace") for path in system.folder.glob("*.log")}
     pick = KamailioLog(debug=True).pick
