@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import KSR
 
+from kemi.message import headers, reply_headers, text
+from routing.digest import ANSWERED_BY, authorize
 from routing.secret_sources import find_value, read_key
 from routing.secrets import Secret
 from routing.store import StoreError
@@ -17,8 +19,12 @@ from routing.uris import host_of
 from routing.values import parse_sip_uri
 
 if TYPE_CHECKING:
+    from routing.digest import Field
     from routing.settings import Settings
     from routing.store import Store
+
+
+CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,23 @@ class Credentials:
 
     user: str
     secret: Secret
+
+
+def answer_challenge(method: str, login: Credentials | None, whose: str) -> tuple[Field, ...]:
+    """Give the header fields that answer the challenges which the request at hand, of a failure route, has met.
+
+    None where there is no login, or where what the request had already was refused; then `whose` begins a line of the
+    log.
+    """
+    if login is None:
+        return ()
+    challenges = [(name, value) for name in CHALLENGES.values() for value in reply_headers(name)]
+    given = [(name, value) for name in ANSWERED_BY.values() for value in headers(name)]
+    try:
+        return authorize(challenges, method, text("$ru"), login.user, login.secret, given)
+    except BadValue as error:
+        KSR.warn(f"{whose} its challenge cannot be answered: {error}\n")
+        return ()
 
 
 class CredentialFinder:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import KSR
 
 from kemi.certificates import refusal
+from kemi.credentials import CHALLENGES, answer_challenge
 from kemi.message import body, done, header, headers, q850, reply_headers, sip_call_id, split_routes, text, uri_of
 from kemi.web import from_page
 from routing.actions import SendAck
-from routing.digest import ANSWERED_BY, authorize
 from routing.events import Event, LegAnswered, LegChallenged, LegFailed, LegRang, LegRedirected
 from routing.name_addr import without_tag
 from routing.records import BadRecordError
@@ -24,16 +24,12 @@ from routing.values import BadValue, check_endpoint, parse_sip_uri
 from rtpengine.sdp import voices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kemi.context import Context
     from kemi.engine import Finding
-    from routing.digest import Field
     from routing.records import Call
 
 LegEvent = LegAnswered | LegRang | LegFailed | LegChallenged | LegRedirected
 
-CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 MOVED = 302
 """The only redirection that is followed: the others are for good, or need a choice."""
 
@@ -102,11 +98,8 @@ class Legs:
         if silent and (why := refusal(host_of(text("$ru")))):
             reason = f"TLS: {why}"
         if status in CHALLENGES:
-            challenges = [(name, value) for name in CHALLENGES.values() for value in reply_headers(name)]
             asked = LegChallenged(number, status, reason, ())
-            given = [(name, value) for name in ANSWERED_BY.values() for value in headers(name)]
-            uri = text("$ru")
-            self._handle(call_id, asked, lambda call: self._authorized(call, asked, uri, challenges, given))
+            self._handle(call_id, asked, lambda call: self._authorized(call, asked))
         elif elsewhere := self._redirection() if status == MOVED else "":
             self._handle(call_id, LegRedirected(number, elsewhere))
         else:
@@ -114,22 +107,13 @@ class Legs:
             failed = LegFailed(number, status, reason or "Failed", not silent, cause=cause, trying_at=_trying_at())
             self._handle(call_id, failed)
 
-    def _authorized(
-        self, call: Call, asked: LegChallenged, uri: str, challenges: Sequence[Field], given: Sequence[Field]
-    ) -> LegChallenged:
-        """Answer challenges, if there are credentials and they were not `given` in vain with the refused INVITE."""
+    def _authorized(self, call: Call, asked: LegChallenged) -> LegChallenged:
+        """Answer challenges, if we can."""
         leg = call.calling(asked.leg)
         if leg is None or call.transfer is None:
             return asked
         login = self._context.credentials.find(call.transfer.target, leg.uri, by_host=call.transfer.consultation != "")
-        if login is None:
-            return asked
-        try:
-            authorization = authorize(challenges, "INVITE", uri, login.user, login.secret, given)
-        except BadValue as error:
-            KSR.warn(f"call={call.id} leg={asked.leg} its challenge cannot be answered: {error}\n")
-            return asked
-        return replace(asked, authorization=authorization)
+        return replace(asked, authorization=answer_challenge("INVITE", login, f"call={call.id} leg={asked.leg}"))
 
     def _redirection(self) -> str:
         """Find where a 302 sends us: to the host that was called, or to one that the policy lets be dialled."""

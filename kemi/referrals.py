@@ -8,23 +8,18 @@ from typing import TYPE_CHECKING
 
 import KSR
 
-from kemi.message import SipError, body, done, header, headers, name_call, reply_headers, text
-from routing.digest import ANSWERED_BY, authorize
+from kemi.credentials import CHALLENGES, answer_challenge
+from kemi.message import SipError, body, done, header, name_call, text
 from routing.events import ReferAnswered, ReferralReported
 from routing.records import BadRecordError
 from routing.rule import IllegalEventError
 from routing.store import CallUnknown, StoreError
-from routing.values import BadValue
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kemi.context import Context
     from kemi.engine import Finding
-    from routing.digest import Field
     from routing.records import Call
 
-CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: ([^\r\n]*))?")
 _EVENT = re.compile(r"\s*refer\s*(?:;(?:.*;)?\s*id\s*=\s*(\d+))?", re.IGNORECASE)
 _UNTOLD = (408, "Request Timeout")
@@ -50,26 +45,14 @@ class Referrals:
         reason = "Request Timeout" if done(KSR.tm.t_branch_timeout()) else text("$T_reply_reason")
         answered = ReferAnswered(int(text("$cs")), status, reason or "Failed")
         if status in CHALLENGES:
-            challenges = [(name, value) for name in CHALLENGES.values() for value in reply_headers(name)]
-            given = [(name, value) for name in ANSWERED_BY.values() for value in headers(name)]
-            uri = text("$ru")
-            self._handle(answered, lambda call: self._authorized(call, answered, uri, challenges, given))
+            self._handle(answered, lambda call: self._authorized(call, answered))
         else:
             self._handle(answered)
 
-    def _authorized(
-        self, call: Call, answered: ReferAnswered, uri: str, challenges: Sequence[Field], given: Sequence[Field]
-    ) -> ReferAnswered:
-        """Answer challenges, if the trunk has a login and they were not `given` in vain with the refused REFER."""
+    def _authorized(self, call: Call, answered: ReferAnswered) -> ReferAnswered:
+        """Answer challenges, if we can."""
         login = self._context.credentials.for_trunk(call.trunk)
-        if login is None:
-            return answered
-        try:
-            fields = authorize(challenges, "REFER", uri, login.user, login.secret, given)
-        except BadValue as error:
-            KSR.warn(f"call={call.id} the challenge to its REFER cannot be answered: {error}\n")
-            return answered
-        return replace(answered, authorization=fields)
+        return replace(answered, authorization=answer_challenge("REFER", login, f"call={call.id} REFER"))
 
     def _handle(self, event: ReferAnswered, find: Finding | None = None) -> None:
         call_id = name_call()
