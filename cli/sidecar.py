@@ -23,7 +23,7 @@ from cli.speech.service import SpeechService
 from cli.speech.standard import StandardSounds
 from cli.traces.listener import Tracer
 from cli.traces.place import trace_uri
-from routing.records import BadRecordError, State
+from routing.records import BadRecordError
 from routing.store import CallUnknown, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ REST = 1.0
 """Seconds until a Redis that is away is asked again."""
 TRIM_EVERY = 60.0
 """Seconds after which the cache is looked at, whether texts came or not."""
-LISTENING = frozenset({State.BRIEFING, State.ACCEPTING})
 
 
 @click.command(cls=OperatorCommand)
@@ -100,7 +99,7 @@ def serve(store: Store, node: str, service: SpeechService, cache: Cache, tracer:
             if not away:
                 say(f"no texts are spoken: {error.text}")
             away = True
-            time.sleep(REST)
+            time.sleep(REST)  # a Redis that is away tells nobody when it is back
             continue
         if request is not None:
             service.ask(request)
@@ -141,7 +140,7 @@ def pass_on(store: Store, call_id: str, tag: str, key: str) -> None:
         return  # rtpengine tells the keys of callers and agents, too
     try:
         call = store.peek(call_id)
-        if call.state in LISTENING:
+        if call.hears_keys:
             store.send_command(call.node, {"kind": "key", "call": call_id, "tag": tag, "key": key})
     except CallUnknown:
         return  # a call of somebody else, or one that has just ended

@@ -15,12 +15,13 @@ import KSR
 
 from kemi.debugging import LASTS, unwatch, watch
 from kemi.ended import forget, left
+from kemi.hearing import tag
 from kemi.hunting import Rests
 from kemi.message import SipError, done
 from kemi.registrar import end_registrations
 from routing import actions as do
 from routing import events as ev
-from routing.records import BadRecordError, Call, State
+from routing.records import BadRecordError, Call, Party
 from routing.rule import IllegalEventError
 from routing.speech import check_speech, fold
 from routing.store import CallUnknown, Due, StoreError
@@ -199,8 +200,7 @@ class Timer:
         """Tell the call that its person has pressed a key; keys that nobody waits for are common, and ignored."""
 
         def find(call: Call) -> ev.Event | None:
-            asked = call.state in {State.BRIEFING, State.ACCEPTING} and call.leg is not None
-            ours = asked and command.get("tag") == f"leg{call.leg.number if call.leg else 0}"
+            ours = call.hears_keys and command.get("tag") == tag(call, Party.TARGET)
             return ev.KeyPressed(str(command.get("key"))) if ours else None
 
         call_id = str(command.get("call"))

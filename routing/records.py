@@ -158,6 +158,11 @@ class Call(Record):
         return self.state in {State.TALKING, State.CONNECTED}
 
     @property
+    def hears_keys(self) -> bool:
+        """Whether keys that the person presses are for us: it has answered, and may take the call by one."""
+        return self.state in {State.BRIEFING, State.ACCEPTING}
+
+    @property
     def fresh(self) -> bool:
         """Whether nothing has happened to it since the agent answered: then nobody need read it to end it."""
         return self.state is State.TALKING and not self.legs_made
