@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def with_codecs(call: Call, transfer: Transfer) -> Transfer:
     """Note in a finished transfer what the caller speaks, and what the endpoints were offered if any was called."""
-    spoken = voices(spoken_sdp(call))
-    choice = offered(spoken_sdp(call), transfer.codecs, keys=False)
+    sdp = spoken_sdp(call)
+    spoken, choice = voices(sdp), offered(sdp, transfer.codecs, keys=False)
     kept = () if choice.mask else spoken
     names = tuple(dict.fromkeys((*kept, *choice.transcode)))
     called = any(attempt.leg for attempt in transfer.attempts)

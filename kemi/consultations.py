@@ -50,14 +50,13 @@ def find_consulted(context: Context, *, trunk: bool) -> tuple[str, Destination] 
     if not _from_agent(context, 0 if trunk else _ANY_PORT):
         return None
     try:
-        try:
-            target = context.transfers.find(ReferTo.parse(f"<{text('$ru')}>"), lambda uri: done(KSR.is_myself(uri)))
-        except BadValue as error:
-            raise SipError.of(error) from error
+        target = context.transfers.find(ReferTo.parse(f"<{text('$ru')}>"), lambda uri: done(KSR.is_myself(uri)))
         return context.transfers.consulted(target, time.time())
-    except SipError as error:
+    except (SipError, BadValue) as error:
         if trunk and error.status in NOBODY:
             return None
+        if isinstance(error, BadValue):
+            raise SipError.of(error) from error
         raise
     except StoreError as error:
         if trunk:

@@ -167,4 +167,4 @@ def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not all calls were handed over, or ended, within {seconds:g} s"
-        time.sleep(0.5)
+        time.sleep(0.5)  # Redis tells of no change by itself
