@@ -31,7 +31,7 @@ check: install ## lint, types, import rules, generated files
 	$(call step,import rules,$(BIN)/lint-imports)
 	$(call step,shellcheck,shellcheck deploy/install.sh deploy/dev_ca.sh deploy/systemd/handoff.sh deploy/test_phone.sh .ci/run)
 	$(call step,generated: KSR stubs,$(BIN)/python deploy/kamailio/generate_stubs.py --check)
-	$(call step,generated: state diagram,$(BIN)/python -m routing.diagram README.md --check)
+	$(call step,generated: state diagram,$(BIN)/python -m routing.diagram routing/README.md --check)
 
 bench: install ## measure: CPU, latency, gaps, throughput
 	@$(BIN)/python -m tests.bench

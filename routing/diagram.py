@@ -1,4 +1,4 @@
-"""Draws the state diagram of the README from the table: `python -m routing.diagram [--check] README.md`."""
+"""Draws the state diagram from the table, into a page: `python -m routing.diagram [--check] routing/README.md`."""
 
 from __future__ import annotations
 

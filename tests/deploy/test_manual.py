@@ -18,16 +18,19 @@ import click
 import pytest
 
 from cli.main import handoff
-from routing.settings import make_settings
+from routing.settings import Settings, make_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "deploy/README.md")
+PAGES = ("README.md", "deploy/README.md", "deploy/REFERENCE.md", "routing/README.md")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 A_POOL = [{"name": "agents", "numbers": ["*"], "agents": [{"uri": "sip:192.0.2.10"}]}]
 WORD = re.compile(r"`(handoff [^`]*)`")
+LINK = re.compile(r"\]\(([^)]+)\)")
+SECTIONS = set(Settings.model_fields) - {"transfer"}  # the events of webhooks are written like settings of that one
+SETTING = re.compile(rf"`({'|'.join(sorted(SECTIONS))})\.([a-z_]+)\b")
 
 
 def snippets(kind: str) -> list[str]:
@@ -42,6 +45,12 @@ def commands() -> Iterator[str]:
         yield from (line for line in block.splitlines() if line.startswith("handoff "))
     for page in PAGES:
         yield from WORD.findall((ROOT / page).read_text())
+
+
+def anchors(text: str) -> list[str]:
+    """Give what links to the headings of a page look like, in their order."""
+    headings = (line.lstrip("# ") for line in FENCE.sub("", text).splitlines() if line.startswith("#"))
+    return [re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings]
 
 
 @pytest.mark.parametrize("text", snippets("toml"))
@@ -66,6 +75,12 @@ def test_each_command_parses(line: str) -> None:
         command, context = found, click.Context(found, info_name=name, parent=context)
     if words and "--help" not in words:
         command.make_context(command.name, words, parent=context.parent, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("text", sorted(set(snippets("sh"))))
+def test_each_shell_command_is_well_formed(text: str) -> None:
+    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("text", snippets("xml"))
@@ -117,15 +132,39 @@ def test_systemd_takes_the_unit_and_finds_it_well_protected(tmp_path: Path) -> N
     assert judged.returncode == 0, judged.stdout
 
 
-def test_every_link_within_the_manual_leads_to_a_heading_or_a_file() -> None:
-    text = (ROOT / "deploy/README.md").read_text()
-    prose = FENCE.sub("", text)
-    headings = {
-        re.sub(r"[^\w\- ]", "", line.lstrip("# ")).lower().replace(" ", "-")
-        for line in prose.splitlines()
-        if line.startswith("#")
-    }
-    links = re.findall(r"\]\(([^)]+)\)", prose)
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_heading_or_a_file(page: str) -> None:
+    """A heading of the same page, or of another one that has them."""
+    here = ROOT / page
+    links = LINK.findall(FENCE.sub("", here.read_text()))
     assert links
     for link in links:
-        assert link[1:] in headings if link.startswith("#") else (ROOT / "deploy" / link).exists(), link
+        path, _, heading = link.partition("#")
+        there = here.parent / path if path else here
+        assert there.exists(), link
+        assert not heading or heading in anchors(there.read_text()), link
+
+
+@pytest.mark.parametrize("page", ["deploy/README.md", "deploy/REFERENCE.md"])
+def test_every_heading_is_in_the_table_of_contents_in_its_order(page: str) -> None:
+    text = FENCE.sub("", (ROOT / page).read_text())
+    contents, _, rest = text.partition("\n## ")
+    found = [heading for heading in anchors("## " + rest) if heading != "examples"]
+    assert [link[1:] for link in LINK.findall(contents) if link.startswith("#")] == found
+
+
+def test_every_page_is_reached_from_the_first() -> None:
+    links = LINK.findall((ROOT / "README.md").read_text())
+    assert {page for page in PAGES if page != "README.md"} <= set(links)
+
+
+def test_the_first_page_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_setting_that_is_named_exists(page: str) -> None:
+    """Written as `section.setting`, with the section of handoff.toml."""
+    settings = make_settings({"pools": A_POOL})
+    named = SETTING.findall(FENCE.sub("", (ROOT / page).read_text()))
+    assert [f"{section}.{name}" for section, name in named if not hasattr(getattr(settings, section), name)] == []
