@@ -21,6 +21,7 @@ from cli.effective import connect, effective_settings
 from cli.gauges import StoredGauges
 from cli.output import Failed, OperatorCommand, print_json
 from cli.paths import METRICS, run_dir
+from cli.prober import Prober
 from cli.webhook_posts import find_webhook_secret
 from cli.webhook_sender import Sender
 from routing.texts import split_host_port
@@ -40,7 +41,7 @@ UNREADABLE = (OSError, ValueError, RuntimeError, struct.error)
 @click.command(cls=OperatorCommand)
 @click.option("--listen", metavar="HOST:PORT", help="Where Prometheus may ask; default: metrics.listen.")
 def exporter(config: str | None, as_json: bool, listen: str | None) -> None:
-    """Serve the metrics to Prometheus, and send webhooks, until Ctrl-C or SIGTERM.
+    """Serve the metrics to Prometheus, send webhooks, and probe targets, until Ctrl-C or SIGTERM.
 
     `handoff up` runs it as well. Counters and histograms are read from the files of the workers, in
     PROMETHEUS_MULTIPROC_DIR or the folder of the running handoff; calls and nodes are read from Redis.
@@ -57,7 +58,10 @@ def exporter(config: str | None, as_json: bool, listen: str | None) -> None:
             url = f"http://{place[0]}:{place[1]}/metrics"
             print_json({"url": url}, one_line=True) if as_json else click.echo(f"metrics at {url}")
             threading.Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
+            prober = threading.Thread(target=_probe_targets, args=(settings, stop), name="probes")
+            prober.start()
             _send_webhooks(settings, secret, stop)
+            prober.join()
             server.shutdown()
 
 
@@ -67,7 +71,17 @@ def _send_webhooks(settings: Settings, secret: Secret | None, stop: threading.Ev
         stop.wait()
         return
     with connect(settings) as store:
-        Sender(store, settings.webhooks, secret, lambda line: click.echo(line, err=True)).run(stop)
+        Sender(store, settings.webhooks, secret, _say).run(stop)
+
+
+def _probe_targets(settings: Settings, stop: threading.Event) -> None:
+    """Probe the targets that want it, until it is told to stop."""
+    with connect(settings) as store:
+        Prober(store, settings, _say).run(stop)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def metrics_folder(environ: Mapping[str, str]) -> Path:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from cli.diagnosis.finding import Status
+from cli.target_probes import read_probes
 from routing.outcomes import Mode
 from routing.records import Call, State
 from routing.store import PostCount, StoreUnavailable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from cli.target_probes import Probe
     from routing.hunting import Failing
     from routing.store import Store
 
@@ -51,6 +54,7 @@ class Snapshot:
     phones: int = 0
     refers: dict[tuple[str, str], bool] = field(default_factory=dict)
     posts: PostCount = NO_POSTS
+    probes: dict[str, Probe] = field(default_factory=dict)
 
 
 class StoredGauges(Collector):
@@ -82,6 +86,7 @@ class StoredGauges(Collector):
             snapshot.failing = self._store.failing()
             snapshot.refers = _read_refers(self._store)
             snapshot.posts = self._store.count_posts()
+            snapshot.probes = read_probes(self._store)
         except StoreUnavailable:
             return Snapshot()
         self._nodes = {name: name in beats for name in {*self._nodes, *beats}}
@@ -154,6 +159,29 @@ def _families(snapshot: Snapshot, nodes: Mapping[str, bool]) -> Iterator[Metric]
     text = "Webhook posts to be sent, first or again."
     yield GaugeMetricFamily("handoff_webhooks_waiting", text, snapshot.posts.waiting)
     yield GaugeMetricFamily("handoff_webhooks_dead", "Webhook posts that were given up.", snapshot.posts.dead)
+    yield from _probe_families(snapshot.probes)
+
+
+def _probe_families(probes: Mapping[str, Probe]) -> Iterator[Metric]:
+    """Tell what the last probe of each target on a schedule has found."""
+    labels = ["target", "endpoint"]
+    text = "1 if nothing failed when the endpoint was last probed, else 0."
+    good = GaugeMetricFamily("handoff_target_probe_ok", text, labels=labels)
+    text = "Days left of the certificate that the endpoint showed; less than 0 once it has expired."
+    days = GaugeMetricFamily("handoff_target_certificate_days", text, labels=labels)
+    text = "Seconds that the endpoint took to reply to OPTIONS."
+    took = GaugeMetricFamily("handoff_target_options_seconds", text, labels=labels)
+    text = "When the target was last probed, in seconds since 1970."
+    at = GaugeMetricFamily("handoff_target_probed_timestamp_seconds", text, labels=["target"])
+    for name, probe in probes.items():
+        at.add_metric([name], probe.at)
+        for endpoint in probe.endpoints:
+            good.add_metric([name, endpoint.uri], int(endpoint.status is not Status.FAILED))
+            if endpoint.certificate_days is not None:
+                days.add_metric([name, endpoint.uri], endpoint.certificate_days)
+            if endpoint.options_seconds is not None:
+                took.add_metric([name, endpoint.uri], endpoint.options_seconds)
+    yield from (good, days, took, at)
 
 
 def _family(name: str, text: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cli.diagnosis.finding import Status
+from cli.target_probes import read_probes
 from cli.target_rests import endpoint_uris
 from cli.targets import read_all
 from routing.outcomes import Outcome
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from routing.hunting import Failing, Usage
     from routing.settings import Settings
     from routing.store import Logged, PostCount, Store
+    from routing.targets import Target
     from routing.transfer_record import Transfer
 
 HOUR = 3600.0
@@ -76,6 +79,19 @@ class HourFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeFacts:
+    """The targets that are probed on a schedule: how many, which of them failed, and of which nothing is known."""
+
+    targets: int
+    failed: list[str]
+    unknown: list[str]
+
+    def data(self) -> dict[str, Any]:
+        """Give it for programs."""
+        return {"targets": self.targets, "failed": self.failed, "unknown": self.unknown}
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything at one moment; `at` is seconds since the epoch, `redis` the seconds that a request takes."""
 
@@ -89,6 +105,7 @@ class Facts:
     users: int
     registered: int
     posts: PostCount
+    probes: ProbeFacts
 
     @property
     def under_way(self) -> list[tuple[Call, Transfer]]:
@@ -116,6 +133,7 @@ class Facts:
             "endpoints": [endpoint.data(self.at) for endpoint in self.endpoints],
             "users": {"all": self.users, "registered": self.registered},
             "webhooks": {"waiting": self.posts.waiting, "given_up": self.posts.dead},
+            "probes": self.probes.data(),
         }
 
 
@@ -135,6 +153,7 @@ class Reader:
         calls = [call for call in found if isinstance(call, Call)]
         names = sorted(store.users())
         phones = listed(names, store.contacts(names), now)
+        targets = read_all(store)[0]
         return Facts(
             at=now,
             redis=store.ping(),
@@ -142,11 +161,17 @@ class Reader:
             calls=calls,
             unreadable=len(found) - len(calls),
             hour=self._hour(now),
-            endpoints=self._endpoints(now),
+            endpoints=self._endpoints(targets, now),
             users=len(names),
             registered=sum(map(bool, phones.values())),
             posts=store.count_posts(),
+            probes=self._probes(targets),
         )
+
+    def _probes(self, targets: Iterable[Target]) -> ProbeFacts:
+        probed, found = [target.name for target in targets if target.probe_every], read_probes(self._store)
+        failed = [name for name in probed if name in found and found[name].status is Status.FAILED]
+        return ProbeFacts(len(probed), failed, [name for name in probed if name not in found])
 
     def _hour(self, now: float) -> HourFacts:
         after = self._position or f"{int(1000 * (now - HOUR))}-0"
@@ -157,10 +182,10 @@ class Reader:
         self._log = recent[:LOG_READ]
         return sum_up(logged.transfer for logged in self._log)
 
-    def _endpoints(self, now: float) -> list[EndpointFacts]:
+    def _endpoints(self, targets: Iterable[Target], now: float) -> list[EndpointFacts]:
         """Read the endpoints of all targets, and whatever else fails; first who fails, then who has most calls."""
         users: dict[str, list[str]] = {}
-        for target in read_all(self._store)[0]:
+        for target in targets:
             for uri in endpoint_uris(target, self._settings):
                 users.setdefault(uri, []).append(target.name)
         failing = self._store.failing()

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from cli.status_facts import EndpointFacts, Facts, HourFacts
+    from cli.status_facts import EndpointFacts, Facts, HourFacts, ProbeFacts
 
 HEALTH_STYLES = {"well": "green", "failing": "yellow", "resting": "red"}
-OVERHEAD = 22
+OVERHEAD = 23
 """Lines of the screen that are not lines of its two lists."""
 
 
@@ -46,6 +46,7 @@ def _summary(facts: Facts) -> Table:
         ("time to human", _time_to_human(facts.hour)),
         ("users", Text(f"{facts.registered} of {counted(facts.users, 'user')} registered")),
         ("webhooks", _webhooks(facts)),
+        ("probes", _probes(facts.probes)),
     ):
         table.add_row(Text(name, style="dim"), text)
     return table
@@ -91,6 +92,15 @@ def _time_to_human(hour: HourFacts) -> Text:
 def _webhooks(facts: Facts) -> Text:
     text = Text(f"{facts.posts.waiting} wait")
     return text.append(f", {facts.posts.dead} given up: see `handoff webhooks`" if facts.posts.dead else "", "yellow")
+
+
+def _probes(probes: ProbeFacts) -> Text:
+    if not probes.targets:
+        return Text("no target has --probe-every", style="dim")
+    text = Text(counted(probes.targets, "target"))
+    if probes.failed:
+        text.append(plain(f", failed: {', '.join(probes.failed)}"), "red")
+    return text.append(plain(f", not known: {', '.join(probes.unknown)}") if probes.unknown else "", "yellow")
 
 
 def _transfers(facts: Facts) -> list[tuple[str | Text, ...]]:

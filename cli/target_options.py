@@ -76,6 +76,7 @@ _OPTIONS = (
     _option(CALL, "--closed", "What the agent is told out of hours.", "TEXT"),
     _option(CALL, "--may-refer/--no-may-refer", "Whether the person may hand the call on.", default=None),
     _option(CALL, "--fallback", "Target that is tried when this one has failed, or is closed.", "NAME"),
+    _option(CALL, "--probe-every", "Seconds between two probes, which ring nowhere; 0: none.", "S", type=float),
     _option(LOGIN, "--user", "Name to log in with; default: that of the URI.", "NAME"),
     _option(LOGIN, "--secret-prompt", "Ask for the secret, or read a line from a pipe.", is_flag=True),
     _option(LOGIN, "--secret-env", "Environment variable of `handoff up` that has the secret.", "NAME"),

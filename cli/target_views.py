@@ -14,7 +14,7 @@ COLUMNS = ("NAME", "MODE", "RINGS", "CALLER ID", "CODECS", "ENDPOINTS")
 MORE = "MORE"
 SHORT = 40
 """Letters of a text that a line of the list has room for."""
-_IN_SECONDS = {"pause_before", "pause_after", "accept_timeout"}
+_IN_SECONDS = {"pause_before", "pause_after", "accept_timeout", "probe_every"}
 _BASIC = {"name", "mode", "ring_timeout", "caller_id", "codecs", "endpoints", "headers"}
 
 

@@ -13,6 +13,7 @@ from cli.target_files import read_targets
 from cli.target_hours import opening_data, opening_fields, with_opening
 from cli.target_logins import endpoints, sealed, take_login, without
 from cli.target_options import CLEARABLE, OF_ENDPOINTS, TargetCommand, cleared, endpoint_option, given, target_options
+from cli.target_probes import probe_data, probe_fields, read_probes, with_probes
 from cli.target_rests import read_resting, resting_data, resting_fields
 from cli.target_sounds import have_spoken, take_files
 from cli.target_trial import print_reports, test_target
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from cli.target_probes import Probe
     from routing.hunting import Failing
     from routing.settings import Settings
     from routing.store import Store
@@ -85,11 +87,11 @@ def list_targets(config: str | None, as_json: bool) -> None:
     settings = effective_settings(config)
     with connect(settings) as store:
         found, problems = read_all(store)
-        resting = read_resting(store)
+        resting, probes = read_resting(store), read_probes(store)
     if as_json:
-        print_json([_shown(target, resting, settings) for target in found])
+        print_json([_shown(target, resting, probes, settings) for target in found])
     elif found:
-        print_table(*with_opening(target_table(found), found, settings))
+        print_table(*with_probes(with_opening(target_table(found), found, settings), found, probes))
     elif not problems:
         click.echo("no targets yet: add one with `handoff targets add NAME URI`", err=True)
     if problems:
@@ -102,12 +104,12 @@ def show_target(config: str | None, as_json: bool, name: str) -> None:
     """Show the target NAME."""
     settings = effective_settings(config)
     with connect(settings) as store:
-        target, resting = _read(store, name), read_resting(store)
+        target, resting, probes = _read(store, name), read_resting(store), read_probes(store)
     if as_json:
-        print_json(_shown(target, resting, settings))
+        print_json(_shown(target, resting, probes, settings))
     else:
         more_fields = [*opening_fields(target, settings), *resting_fields(target, resting, settings)]
-        print_fields([*target_fields(target), *more_fields])
+        print_fields([*target_fields(target), *more_fields, *probe_fields(target, probes)])
 
 
 @targets.command("test")
@@ -215,8 +217,11 @@ def _unknown(store: Store, name: str) -> Failed:
     return Failed(f"there is no target {shown(name)}; {mend}")
 
 
-def _shown(target: Target, resting: Mapping[str, Failing], settings: Settings) -> dict[str, Any]:
-    return {**target_data(target), **opening_data(target, settings), **resting_data(target, resting, settings)}
+def _shown(
+    target: Target, resting: Mapping[str, Failing], probes: Mapping[str, Probe], settings: Settings
+) -> dict[str, Any]:
+    now = {**opening_data(target, settings), **resting_data(target, resting, settings)}
+    return {**target_data(target), **now, **probe_data(target, probes)}
 
 
 def _keep(store: Store, settings: Settings, target: Target, before: Target | None = None) -> Target:

@@ -50,6 +50,8 @@ STORED = {"stored": True}
 """The context of a dump for the store, which alone has secrets; in all others they are hidden."""
 
 
+PROBE_OFTEN, PROBE_SELDOM = 10, 86400
+"""Seconds that may be between two probes of a target."""
 CLOSED = 100
 """Letters that the text told out of hours may have."""
 
@@ -99,6 +101,14 @@ def _check_zone(text: str) -> str:
     return check_time_zone(text) if text else ""
 
 
+def check_period(seconds: float) -> float:
+    """Check the seconds between two probes of a target; 0 is for none. Raises BadValue."""
+    if seconds and not PROBE_OFTEN <= seconds <= PROBE_SELDOM:
+        mend = f"give {PROBE_OFTEN} to {PROBE_SELDOM} seconds, or 0 for none"
+        raise BadValue(f"{seconds:g} s are no time between two probes", mend=mend)
+    return seconds
+
+
 def check_closed(text: str) -> str:
     """Check what is told out of hours: it becomes a reason phrase (RFC 3261 section 7.2)."""
     words = check_text(text, "the text").strip()
@@ -133,6 +143,7 @@ Key = Annotated[str, BeforeValidator(check_key)]
 Voice = Annotated[str, AfterValidator(_check_voice)]
 Pause = Annotated[float, Field(ge=0, le=60)]
 Rounds = Annotated[int, Field(ge=1, le=5)]
+Period = Annotated[float, AfterValidator(check_period)]
 Hunt = Annotated[float, Field(ge=0, le=600)]
 Weight = Annotated[int, Field(ge=1, le=100)]
 Limit = Annotated[int, Field(ge=1, le=10_000)]

@@ -28,6 +28,7 @@ from routing.target_fields import (
     MethodWord,
     ModeWord,
     Pause,
+    Period,
     Rounds,
     SrtpWord,
     Strategy,
@@ -134,6 +135,10 @@ class Target(BaseModel):
     closed: Closed = Field("Closed now", description="Told to the agent out of hours, where there is no fallback.")
     may_refer: bool = Field(default=True, description="Whether the person may hand the call on by REFER.")
     fallback: Name | None = Field(None, description="Target that is tried when this one has failed, or is closed.")
+
+    probe_every: Period = Field(
+        0.0, description="Seconds between two probes, which ring nowhere (10 to 86400); 0: none are made."
+    )
 
     @field_validator(*(f"{name}_file" for name in SOUNDS))
     @classmethod

@@ -13,6 +13,7 @@ from cli.diagnosis.machine import check_descriptors
 from cli.diagnosis.secrets import check_secrets
 from cli.effective import PATIENCE, connect
 from cli.output import Failed, seconds
+from cli.target_probes import check_probes, read_probes
 from cli.target_rests import check_resting, read_resting
 from cli.targets import read_all
 from cli.tls_files import ca_fault
@@ -160,7 +161,8 @@ def _check_targets(settings: Settings, store: Store) -> list[Finding]:
     else:
         found = ok("targets", f"{len(targets)} can be used")
     resting = check_resting(targets, read_resting(store), settings)
-    return [found, *resting, *_check_ca_files(targets), *check_secrets(settings, targets)]
+    probed = check_probes(targets, read_probes(store))
+    return [found, *resting, *probed, *_check_ca_files(targets), *check_secrets(settings, targets)]
 
 
 def _check_ca_files(targets: Iterable[Target]) -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -22,13 +23,21 @@ SOON = 14
 """Days before its end from which on a certificate is to be renewed."""
 
 
-def connect_tls(place: Place, tls: Tls, ca_file: str | None) -> tuple[list[Finding], Line | None]:
-    """Make a handshake as Kamailio would, and say what came of it; the line is None where it would not go on."""
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What came of a handshake; the line is None where it would not go on, the days where no certificate was seen."""
+
+    findings: list[Finding]
+    line: Line | None = None
+    days: int | None = None
+
+
+def connect_tls(place: Place, tls: Tls, ca_file: str | None) -> Handshake:
+    """Make a handshake as Kamailio would, and say what came of it."""
     trusted = ca_file or tls.ca_file
     if tls.verify and trusted and (why := ca_fault(trusted)):
-        return [
-            failed("certificate", f"{trusted} cannot be used ({why})", "give a readable PEM file as --ca-file")
-        ], None
+        mend = "give a readable PEM file as --ca-file"
+        return Handshake([failed("certificate", f"{trusted} cannot be used ({why})", mend)])
     context = ssl.create_default_context(cafile=trusted) if tls.verify else unchecked()
     with contextlib.suppress(OSError):  # readable by the user of handoff alone
         if tls.certificate and tls.key:
@@ -37,18 +46,18 @@ def connect_tls(place: Place, tls: Tls, ca_file: str | None) -> tuple[list[Findi
     try:
         line = Line(place, context)
     except ssl.SSLCertVerificationError as error:
-        return [ok("tls", "the handshake began"), _refused(place, error.verify_message.rstrip("."))], None
+        return _refused(place, error.verify_message.rstrip("."))
     except ssl.SSLError as error:
         mend = "see that TLS is spoken at this port, 1.2 or later, and whether it wants a certificate of us"
-        return [failed("tls", f"the handshake failed: {error.reason or error}", mend)], None
+        return Handshake([failed("tls", f"the handshake failed: {error.reason or error}", mend)])
     except NoLine as error:
-        return [failed("tls", f"no connection: {error}", "check host, port and firewalls, and that it runs")], None
+        return Handshake([failed("tls", f"no connection: {error}", "check host, port and firewalls, and that it runs")])
     shaken = ok("tls", f"connected and shaken hands in {(time.monotonic() - began) * 1000:.0f} ms")
-    return [shaken, _judge(line, place, verified=tls.verify)], line
-
-
-def _judge(line: Line, place: Place, *, verified: bool) -> Finding:
     days, names = _read(line.certificate())
+    return Handshake([shaken, _judge(days, names, place, verified=tls.verify)], line, days)
+
+
+def _judge(days: int, names: str, place: Place, *, verified: bool) -> Finding:
     what = f"{days} days left, for {names}"
     if not verified:
         return warning("certificate", f"{what}; not checked", "set tls.verify = true in the configuration")
@@ -57,10 +66,11 @@ def _judge(line: Line, place: Place, *, verified: bool) -> Finding:
     return ok("certificate", what)
 
 
-def _refused(place: Place, why: str) -> Finding:
-    told = why
+def _refused(place: Place, why: str) -> Handshake:
+    told, left = why, None
     with contextlib.suppress(NoLine, ssl.SSLError, ValueError), Line(place, unchecked()) as line:
         days, names = _read(line.certificate())
+        left = days
         told = f"{why}; {f'{days} days left' if days >= 0 else f'it ended {-days} days ago'}, for {names}"
     if "expired" in why:
         mend = f"renew the certificate of {place.host}"
@@ -68,7 +78,7 @@ def _refused(place: Place, why: str) -> Finding:
         mend = "call it by a name that its certificate has, or give it one for this name"
     else:
         mend = "give who certifies it: handoff targets set NAME --ca-file FILE, or tls.ca_file in the configuration"
-    return failed("certificate", told, mend)
+    return Handshake([ok("tls", "the handshake began"), failed("certificate", told, mend)], days=left)
 
 
 def _read(der: bytes) -> tuple[int, str]:

@@ -63,6 +63,10 @@ class Report:
     uri: str
     checks: list[Finding] = field(default_factory=list)
     not_tested: list[str] = field(default_factory=list)
+    certificate_days: int | None = None
+    """Days left of the certificate that ends first; None where none was seen."""
+    options_seconds: float | None = None
+    """How long the reply to OPTIONS took; None where none came."""
 
     @property
     def good(self) -> bool:
@@ -120,9 +124,11 @@ class _Examination:
 
     def _connect(self, place: Place) -> Line | None:
         if place.transport == "tls":
-            findings, line = connect_tls(place, self._plan.tls, self._plan.ca_file)
-            self._note(*findings)
-            return line
+            shaken, known = connect_tls(place, self._plan.tls, self._plan.ca_file), self._report.certificate_days
+            self._note(*shaken.findings)
+            if shaken.days is not None:
+                self._report.certificate_days = shaken.days if known is None else min(known, shaken.days)
+            return shaken.line
         began = time.monotonic()
         try:
             line = Line(place)
@@ -162,6 +168,7 @@ class _Examination:
             if self._plan.quiet:
                 self._note(failed("options", f"no reply in {NO_REPLY:g} s", DEAD))
             return None
+        self._report.options_seconds = attempt.seconds
         self._note(judge_options(attempt))
         return attempt
 

@@ -35,6 +35,7 @@ DUE_LIMIT = 100
 """Most due calls taken from one shard at once; the rest comes with the next tick."""
 
 TARGETS = "handoff:targets"
+TARGET_PROBES = "handoff:target-probes"
 TRUNKS = "handoff:trunks"
 USERS = "handoff:users"
 NONCE_KEY = "handoff:nonce-key"
@@ -97,6 +98,11 @@ def occupants_key(uri: str) -> str:
 def probe_key(uri: str) -> str:
     """Name the key that lives until the endpoint may be probed again."""
     return f"handoff:probe:{uri}"
+
+
+def target_probe_key(name: str) -> str:
+    """Name the key that lives until the target may be probed again."""
+    return f"handoff:target-probe:{name}"
 
 
 def pack(call: Call) -> bytes:

@@ -18,6 +18,7 @@ from routing.store.log import PAGE, Row, kind_of, to_row
 from routing.store.memory_endpoints import MemoryEndpoints
 from routing.store.memory_webhooks import MemoryWebhooks
 from routing.store.protocol import Due, Store, Tick
+from routing.store.target_probes import MemoryTargetProbes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from routing.transfer_record import Transfer
 
 
-class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
+class MemoryStore(MemoryEndpoints, MemoryWebhooks, MemoryTargetProbes, Store):
     """`Store` without Redis; leases and beats end by `clock`, and waiting is done by `sleep`."""
 
     def __init__(
@@ -201,8 +202,10 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, Store):
 
     def put_target(self, name: str, data: bytes) -> None:
         self._targets[name] = data
+        self.drop_target_probes([name])
 
     def remove_target(self, name: str) -> bool:
+        self.drop_target_probes([name])
         return self._targets.pop(name, None) is not None
 
     def trunk(self, name: str) -> bytes | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from routing.store.endpoints import EndpointStore
 from routing.store.log import PAGE, Logged, page_through, read_log
+from routing.store.target_probes import TargetProbeStore
 from routing.store.webhooks import WebhookStore
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Tick:
     commands: list[dict[str, Any]]
 
 
-class Store(EndpointStore, WebhookStore, Protocol):
+class Store(EndpointStore, WebhookStore, TargetProbeStore, Protocol):
     """Keeps what outlives one event; all calls raise StoreUnavailable when Redis is away.
 
     Times are seconds since the epoch and given by the caller; durations are seconds. As a context manager it is
@@ -124,11 +125,11 @@ class Store(EndpointStore, WebhookStore, Protocol):
         ...
 
     def put_target(self, name: str, data: bytes) -> None:
-        """Keep a target, replacing one of this name."""
+        """Keep a target, replacing one of this name; what its last probe has found is forgotten."""
         ...
 
     def remove_target(self, name: str) -> bool:
-        """Delete a target; False when there was none."""
+        """Delete a target, and what its last probe has found; False when there was none."""
         ...
 
     def trunk(self, name: str) -> bytes | None:

@@ -16,6 +16,7 @@ from routing.store.log import PAGE, Row, kind_of, row_of, to_row
 from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_endpoints import RedisEndpoints
 from routing.store.redis_webhooks import RedisWebhooks
+from routing.store.target_probes import RedisTargetProbes, forgetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ def open_store(url: str, *, deadline: float = 0.1, observer: Observer | None = N
     return RedisStore(url, deadline=deadline, observer=observer)
 
 
-class RedisStore(RedisEndpoints, RedisWebhooks, Store):
+class RedisStore(RedisEndpoints, RedisWebhooks, RedisTargetProbes, Store):
     """`Store` over one connection; for one thread of each process, and it may be carried over a fork."""
 
     def __init__(
@@ -168,10 +169,10 @@ class RedisStore(RedisEndpoints, RedisWebhooks, Store):
         return self._one("target", layout.TARGETS, name)
 
     def put_target(self, name: str, data: bytes) -> None:
-        self._run("put_target", ("HSET", layout.TARGETS, name, data))
+        self._run("put_target", ("HSET", layout.TARGETS, name, data), *forgetting(name))
 
     def remove_target(self, name: str) -> bool:
-        return bool(self._run("remove_target", ("HDEL", layout.TARGETS, name))[0])
+        return bool(self._run("remove_target", ("HDEL", layout.TARGETS, name), *forgetting(name))[0])
 
     def trunk(self, name: str) -> bytes | None:
         return self._one("trunk", layout.TRUNKS, name)

@@ -127,7 +127,7 @@ def test_lists_that_do_not_fit_are_cut_and_say_so(operator: Operator) -> None:
     console.print(screen(facts, 30))
     text = console.export_text()
     assert len(text.splitlines()) <= 30
-    assert "and 36 more: see --json" in text
+    assert "and 37 more: see --json" in text
 
 
 def test_of_the_log_only_what_is_new_is_read_and_what_is_older_than_an_hour_forgotten(

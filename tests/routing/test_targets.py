@@ -56,6 +56,11 @@ def test_a_target_survives_a_round_trip_through_json() -> None:
         ({"mode": 5}, "mode: 5 is not a mode; known are: blind, message, summary"),
         ({"ring_timeout": 0}, "ring_timeout: 0 cannot be used; it must be greater than or equal to 1"),
         ({"ring_timeout": 301}, "ring_timeout: 301 cannot be used; it must be less than or equal to 300"),
+        (
+            {"probe_every": 9},
+            "probe_every: 9 s are no time between two probes; give 10 to 86400 seconds",
+        ),
+        ({"probe_every": -1}, "probe_every: -1 s are no time"),
         ({"caller_id": "callr"}, "caller_id: 'callr' is no caller id"),
         ({"codecs": ["G729"]}, "codecs[0]: 'G729' cannot be used; it must be 'PCMU', 'PCMA', 'G722' or 'opus'"),
         ({"headers": {"Via": "x"}}, "headers.Via: the header 'Via' may not be set; only X-..."),

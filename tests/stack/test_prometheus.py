@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.phones import Line, Phones
 from cli.ports import free_port
 from cli.views import transfer_data
+from routing.targets import Target
 from routing.trunks import Learned, Verdict
 from routing.users import Contact
 from tests.cli.receiver import Receiver
 from tests.stack.prometheus import DEPLOY, Prometheus, exporter
 from tests.stack.system import NODE, System
 from tests.stack.talk import Talk
+from tests.stack.tls_peer import Authority
 from tests.stack.ua import Ua
 
 if TYPE_CHECKING:
@@ -37,7 +40,19 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def scraped(receiver: Receiver) -> Iterator[tuple[System, Prometheus]]:
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Give a target that is probed: a phone with a certificate."""
+    authority = Authority(tmp_path_factory.mktemp("ca"))
+    certificate, key = authority.certify("phone", "127.0.0.1")
+    with Phones() as phones:
+        phone = phones.add("secure", tone=900, line=Line(transport="tls", certificate=certificate, key=key))
+        fields = {"endpoints": [phone.uri], "ca_file": str(authority.ca_file), "probe_every": 600}
+        yield Target.make({"name": "secure", **fields})
+        assert phone.calls == []
+
+
+@pytest.fixture(scope="module")
+def scraped(receiver: Receiver, secure: Target) -> Iterator[tuple[System, Prometheus]]:
     """Give a stack and the Prometheus that asks it, after calls and transfers of several kinds."""
     changes: dict[str, Any] = {"hunting": {"failures": 2, "rest": 600}, "webhooks": {"urls": [receiver.url]}}
     with Ua("agent") as agent, System(agent.uri, sidecar=True, **changes) as system:
@@ -48,6 +63,7 @@ def scraped(receiver: Receiver) -> Iterator[tuple[System, Prometheus]]:
             prometheus.start(PATIENCE)
             # Counters are compared with what they were before.
             system.wait_until(lambda: len(prometheus.query("count_over_time(handoff_redis_up[1m]) > 2")), PATIENCE)
+            system.store.put_target(secure.name, secure.to_json())
             happen(system, agent)
             yield system, prometheus
         finally:
@@ -125,3 +141,14 @@ def test_an_alert_fires_while_an_endpoint_is_out_of_order(scraped: tuple[System,
     for endpoint in system.store.failing():
         system.store.forgive_endpoint(endpoint)
     system.wait_until(lambda: not prometheus.firing(), PATIENCE)
+
+
+def test_an_alert_fires_while_the_probe_of_a_target_fails(scraped: tuple[System, Prometheus], secure: Target) -> None:
+    """And is over when it is as it was before."""
+    system, prometheus = scraped
+    nobody = f"sip:nobody@127.0.0.1:{free_port()}"
+    closed = Target.make({"name": secure.name, "endpoints": [nobody], "probe_every": 600})
+    system.store.put_target(closed.name, closed.to_json())
+    system.wait_until(lambda: "HandoffTargetProbeFails" in prometheus.firing(), PATIENCE)
+    system.store.put_target(secure.name, secure.to_json())
+    system.wait_until(lambda: "HandoffTargetProbeFails" not in prometheus.firing(), PATIENCE)
