@@ -196,6 +196,9 @@ class _Examination:
             self._note(*judge_sound(together.heard, encrypted=encrypted))
             if encrypted:
                 self._report.not_tested.append("sound to it (it is encrypted; what came from it was counted)")
+        elif together.answered:
+            mend = "see whether it is a phone: its answer has no audio, or refuses it (port 0 in its SDP)"
+            self._note(failed("sound from it", "it answers without sound", mend))
         elif together.good:
             self._report.not_tested.append("sound (it did not answer; with --ring somebody can)")
         if plan.srtp is Srtp.OPTIONAL:

@@ -49,6 +49,8 @@ class Heard:
     """Share of our packets that the other side misses; None while it has not told."""
     round_trip: float | None = None
     """Seconds."""
+    direction: str = "sendrecv"
+    """What its answer says that it does: sendrecv, sendonly, recvonly or inactive (RFC 4566 section 6)."""
     numbers: list[int] = field(default_factory=list)
     _transit: float | None = None
 
@@ -112,9 +114,10 @@ class Sound:
         """Send silence and listen, until enough is known or `goes_on` says no; encrypted sound is only listened to."""
         codec = codec_of(answer)
         number, clock, silence = FORMATS.get(codec, FORMATS["PCMU"])
-        heard, to = Heard(codec, clock), place_of(answer)
+        heard, to = Heard(codec, clock, direction=direction_of(answer)), place_of(answer)
         began = due = time.monotonic()
-        count, report_at, sends = random.getrandbits(15), began, to is not None and not self._encrypted
+        count, report_at = random.getrandbits(15), began
+        sends = to is not None and not self._encrypted and heard.direction not in {"sendonly", "inactive"}
         while goes_on():
             now = time.monotonic()
             heard.seconds = now - began
@@ -201,6 +204,14 @@ def place_of(sdp: str) -> tuple[str, int] | None:
     except ValueError:
         return None
     return lines[-1], int(media[1])
+
+
+def direction_of(sdp: str) -> str:
+    """Tell the direction of the sound of an answer, as its sender sees it; that of the session where it has none."""
+    session, _, media = sdp.partition("m=audio")
+    found = re.findall(r"^a=(sendrecv|sendonly|recvonly|inactive)\b", media.partition("\nm=")[0], re.MULTILINE)
+    found += re.findall(r"^a=(sendrecv|sendonly|recvonly|inactive)\b", session, re.MULTILINE)
+    return str(found[0]) if found else "sendrecv"
 
 
 def _pair(address: str) -> tuple[socket.socket, socket.socket]:

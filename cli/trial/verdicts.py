@@ -111,6 +111,9 @@ def judge_sound(heard: Heard, *, encrypted: bool) -> list[Finding]:
 
 def _heard(heard: Heard) -> Finding:
     part, jitter = "sound from it", heard.jitter / heard.clock
+    if not heard.received and heard.direction in {"recvonly", "inactive"}:
+        mend = "see whether it is on hold, or set to listen only"
+        return failed(part, f"it says that it sends none (a={heard.direction})", mend)
     if not heard.received:
         mend = "see whether it sends at all, and firewall and NAT for RTP between it and this node"
         return failed(part, f"no RTP in {heard.seconds:.1f} s", mend)
@@ -125,7 +128,8 @@ def _heard(heard: Heard) -> Finding:
 def _sent(heard: Heard) -> Finding:
     part = "sound to it"
     if not heard.sent:
-        return failed(part, "its answer wants no sound", "see address and direction in the SDP of its answer")
+        wants = "" if heard.direction in {"sendrecv", "recvonly"} else f" (a={heard.direction})"
+        return failed(part, f"its answer wants no sound{wants}", "see address and direction in the SDP of its answer")
     if heard.reported_loss is None:
         mend = "ask the person whether something was heard: it sends no RTCP"
         return warning(part, f"{heard.sent} packets sent, it does not say what arrived", mend)

@@ -13,6 +13,7 @@ from cli.phones import Line, Phones, State
 from routing.secrets import Secret
 from routing.targets import Target
 from tests.cli.answering import SipHost, respond
+from tests.stack.baresip import Baresip
 from tests.stack.pbx import PASSWORD, USER, Pbx
 from tests.stack.rtp import RtpPeer
 from tests.stack.tls_peer import Authority, TlsPeer
@@ -175,6 +176,40 @@ def answering(sdp: str, status: int = 200) -> Any:
     return script
 
 
+def test_a_phone_without_a_microphone_fails(operator: Operator) -> None:
+    with Baresip(None, codec="PCMU/8000/1") as phone:
+        result = run_test(operator, phone.uri, options=("--ring",), codecs=("PCMU",))
+    assert (checks(result)["call"], checks(result)["sound from it"], checks(result)["sound to it"]) == (
+        "ok",
+        "failed",
+        "ok",
+    )
+    assert "no RTP in" in said(result, "sound from it")
+    assert result["exit"] == 1
+
+
+def test_a_phone_that_is_muted_is_a_warning(operator: Operator, phones: Phones) -> None:
+    phone = phones.add("muted", tone=0, answer_after=0.1)
+    result = run_test(operator, phone.uri, options=("--ring",), codecs=("PCMU",))
+    assert checks(result)["sound from it"] == "warning"
+    assert "all of it is silence -> see whether its microphone is muted" in said(result, "sound from it")
+    assert result["exit"] == 0
+    phone.incoming().wait(State.DISCONNECTED)
+
+
+def test_a_phone_with_an_expired_certificate_is_not_called(operator: Operator, phones: Phones, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    certificate, key = authority.certify("phone", "127.0.0.1", expired=True)
+    phone = phones.add("expired", tone=760, line=Line(transport="tls", certificate=certificate, key=key))
+    result = run_test(operator, phone.uri, ca_file=str(authority.ca_file))
+    assert checks(result) == {"dns": "ok", "tls": "ok", "certificate": "failed"}
+    assert "expired; it ended" in said(result, "certificate")
+    assert "renew the certificate of 127.0.0.1" in said(result, "certificate")
+    assert result["endpoints"][0]["certificate_days"] < 0
+    assert result["exit"] == 1
+    assert phone.calls == []
+
+
 def test_one_that_answers_but_sends_no_sound_fails(operator: Operator) -> None:
     with RtpPeer() as silent, SipHost(answering(silent.sdp())) as host:
         result = run_test(operator, f"sip:desk@127.0.0.1:{host.port};transport=udp", codecs=("PCMU",))
@@ -183,4 +218,26 @@ def test_one_that_answers_but_sends_no_sound_fails(operator: Operator) -> None:
     assert "no RTP in" in said(result, "sound from it")
     assert checks(result)["sound to it"] == "warning"
     assert "it does not say what arrived" in said(result, "sound to it")
+    assert result["exit"] == 1
+
+
+@pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive"])
+def test_one_that_wants_sound_one_way_only_is_taken_at_its_word(operator: Operator, direction: str) -> None:
+    with RtpPeer() as peer:
+        with SipHost(answering(peer.sdp(direction=direction))) as host:
+            result = run_test(operator, f"sip:desk@127.0.0.1:{host.port};transport=udp", codecs=("PCMU",))
+        assert bool(peer.packets()) == (direction == "recvonly")
+    from_it = "no RTP in" if direction == "sendonly" else f"it says that it sends none (a={direction})"
+    to_it = "packets sent" if direction == "recvonly" else f"its answer wants no sound (a={direction})"
+    assert from_it in said(result, "sound from it")
+    assert to_it in said(result, "sound to it")
+    assert result["exit"] == 1
+
+
+def test_an_answer_without_audio_is_told_as_such(operator: Operator) -> None:
+    sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 0 RTP/AVP 0\r\n"
+    with SipHost(answering(sdp)) as host:
+        result = run_test(operator, f"sip:desk@127.0.0.1:{host.port};transport=udp", codecs=("PCMU",))
+    assert "it answers without sound -> see whether it is a phone" in said(result, "sound from it")
+    assert result["endpoints"][0]["not_tested"] == []
     assert result["exit"] == 1

@@ -24,7 +24,7 @@ CONFIG = """
 net_interface 127.0.0.1
 sip_listen 127.0.0.1:{port}
 audio_player aubridge,ear
-audio_source ausine,{tone}
+audio_source {source}
 ausrc_srate 48000
 ausrc_channels 2
 audio_alert aubridge,bell
@@ -47,12 +47,14 @@ REGISTER = 'regint=600;auth_user={user};auth_pass={password};outbound="sip:{regi
 class Baresip:
     """A context manager; its voice is a tone of `tone` hertz in one codec, and it takes calls for `user` alone.
 
+    Without a tone no microphone is connected: it sends no RTP at all.
+
     With the host of a `registrar`, it registers there; with a `login` by `transport`, and is ready when it has.
     """
 
     def __init__(
         self,
-        tone: int,
+        tone: int | None,
         *,
         user: str = "baresip",
         registrar: str = "",
@@ -68,14 +70,14 @@ class Baresip:
             uri, register = login.uri, REGISTER.format(user=user, **fields)
         self._account = ACCOUNT.format(uri=uri, register=register, codec=codec)
         self.uri = f"sip:{user}@127.0.0.1:{self.port}"
-        self._tone = tone
+        self._source = "aubridge,microphone" if tone is None else f"ausine,{tone}"
         self._control = free_port()
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="baresip-"))
         modules = next(path.parent for path in Path("/usr/lib").glob("**/baresip/modules/opus.so"))
         config = CONFIG.format(
-            port=self.port, control=self._control, tone=self._tone, modules=modules, folder=self._folder
+            port=self.port, control=self._control, source=self._source, modules=modules, folder=self._folder
         )
         (self._folder / "config").write_text(config)
         (self._folder / "accounts").write_text(self._account)
