@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 import KSR
 
 from kemi.answers import Answers
+from kemi.asking import tell_reply
 from kemi.calls import Calls
 from kemi.certificates import check_peers
 from kemi.context import Context
@@ -250,9 +251,10 @@ class Handoff:
 
     @_guarded
     def ksr_probe_reply(self, msg: object) -> None:
-        """Handle the reply of an endpoint that rests."""
+        """Handle the reply of an endpoint that rests, or of a phone that somebody asks for."""
         del msg
-        self._context.hunting.probed()
+        if not tell_reply(self._context.store):
+            self._context.hunting.probed()
 
     @_guarded
     def ksr_agent_event(self, msg: object, event: str) -> None:

@@ -198,13 +198,16 @@ class Outgoing:
         KSR.tm.t_on_failure(Callback.LEG_FAILURE)
         return done(KSR.tm.t_relay())
 
-    def probe(self, uri: str) -> None:
-        """Ask an endpoint whether it is there (RFC 3261 section 11); its reply comes to `Hunting`."""
+    def probe(self, uri: str, hop: str = "", call_id: str = "") -> bool:
+        """Ask an endpoint, or a phone at its next hop, whether it is there (RFC 3261 section 11).
+
+        The reply comes to PROBE_REPLY; False where it could not even be sent.
+        """
         token = secrets.token_hex(8)
         fields = [
             f"From: <sip:{self._places.address}>;tag={token}",
             f"To: <{uri}>",
-            f"Call-ID: probe-{token}",
+            f"Call-ID: {call_id or f'probe-{token}'}",
             "CSeq: 1 OPTIONS",
             f"Contact: {self._places.contact('probe', uri)}",
             "Max-Forwards: 70",
@@ -212,7 +215,7 @@ class Outgoing:
         ]
         self._probes = True
         try:
-            self._send("OPTIONS", uri, "", fields)
+            return self._send("OPTIONS", uri, hop, fields)
         finally:
             self._probes = False
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import KSR
 
+from kemi.asking import ask_phone
 from kemi.debugging import LASTS, unwatch, watch
 from kemi.ended import forget, left
 from kemi.hearing import tag
@@ -151,6 +152,10 @@ class Timer:
             if kind == "summary":
                 given = ev.SummaryGiven(_summary(command.get("text")), request=False)
                 self._context.engine.handle(call_id, lambda _: given)
+                return {}
+            if kind == "ask":
+                if not ask_phone(self._context.outgoing, command):
+                    raise CommandError("it cannot be sent OPTIONS: its connection has closed")
                 return {}
             if kind == "debug":
                 return self._debug(call_id, on=command.get("on") is not False)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 import urllib.parse
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cli.diagnosis.finding import Finding, failed, ok
-from cli.output import counted
+from cli.diagnosis.finding import failed
 from cli.trial.attempt import Identity
 from cli.trial.endpoint import Plan, Report, examine
+from cli.trial.registered import look_up
 from routing.secret_sources import find_value
 from routing.texts import BadValue
 from routing.uris import on_trunk
-from routing.users import read_contacts, user_of
+from routing.users import user_of
 from routing.values import parse_sip_uri
 
 if TYPE_CHECKING:
@@ -42,8 +41,7 @@ def prepare(
 ) -> Work:
     """Prepare the test of an endpoint, which tells its steps; the store is asked here, by one thread."""
     if (user := user_of(endpoint.uri, settings.users)) is not None:
-        report = _look_up(store, endpoint.uri, user)
-        return lambda _: report
+        return partial(_guarded, endpoint.uri, look_up(settings, store, endpoint.uri, user))
     try:
         uri = on_trunk(endpoint.uri, settings.tel_trunk)
     except BadValue as error:
@@ -60,12 +58,12 @@ def prepare(
         quiet=quiet,
         stopped=stopped,
     )
-    return partial(_examine, plan, endpoint.uri)
+    return partial(_guarded, endpoint.uri, partial(examine, plan))
 
 
-def _examine(plan: Plan, uri: str, tell: Callable[[str], None]) -> Report:
+def _guarded(uri: str, work: Work, tell: Callable[[str], None]) -> Report:
     try:
-        return replace(examine(plan, tell), uri=uri)
+        return replace(work(tell), uri=uri)
     except Exception as error:  # noqa: BLE001 - the others are still wanted, and this one is told as failed
         what = f"the test itself failed ({type(error).__name__}: {error})"
         return Report(uri, [failed("test", what, "this is a fault of handoff: please report it")])
@@ -82,14 +80,3 @@ def _identity(settings: Settings, target: Target, endpoint: Endpoint) -> Identit
             trouble = str(error)
     user = endpoint.user or urllib.parse.unquote(parse_sip_uri(endpoint.uri).user or "")
     return Identity(sender, user, secret, trouble, settings.sip.user_agent, target.headers)
-
-
-def _look_up(store: Store, uri: str, user: str) -> Report:
-    """Say where the phones of a user are; only Kamailio has the connections on which they are reached."""
-    phones = read_contacts(store.contacts([user]).get(user, ()), time.time())
-    if not phones:
-        mend = "see that a phone registers: handoff users list"
-        return Report(uri, [failed("registration", f"no phone of {user} is registered", mend)])
-    where = ", ".join(f"{phone.hop or phone.uri} ({phone.transport})" for phone in phones)
-    found: list[Finding] = [ok("registration", f"{counted(len(phones), 'phone')}: {where}")]
-    return Report(uri, found, ["requests to registered phones: they are reached only by handoff itself; call it"])

@@ -224,6 +224,8 @@ def test_what_is_kept_of_targets_that_are_gone_or_not_probed_is_dropped(operator
 
 def test_a_user_whose_phone_has_gone_is_found_out(operator: Operator) -> None:
     put(operator, "sip:alice@handoff.local")
+    with operator.store() as store:
+        store.put_user("alice@handoff.local", b"{}")
     with probing(operator, users={"domains": ["handoff.local"]}):
         assert "no phone of alice@handoff.local is registered" in wait_for_probe(operator).lines()[0]
 

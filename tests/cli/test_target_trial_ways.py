@@ -6,7 +6,7 @@ import random
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dns.resolver
 import pytest
@@ -20,6 +20,7 @@ from routing.settings_model import Tls
 from routing.targets import Target
 from routing.transfer_record import Srtp
 from routing.users import Contact
+from tests.cli.operator import Node
 from tests.stack.name_server import NameServer
 from tests.stack.rtp import RtpPeer
 from tests.stack.tls_peer import Authority
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.operator import Operator
+    from tests.routing.store_help import RedisServer
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_srtp_that_a_phone_does_not_know_is_told_as_no_common_codec(phones: Phon
 def test_media_of_web_pages_are_left_out_and_said_so(phones: Phones) -> None:
     phone = phones.add("page", tone=830)
     report = examine(plan(phone.uri, srtp=Srtp.DTLS))
-    assert "DTLS-SRTP" in report.not_tested[0]
+    assert "srtp is dtls" in report.not_tested[0]
     assert phone.calls == []
 
 
@@ -147,21 +149,89 @@ def test_name_servers_that_are_silent_do_not_hold_it_up(tmp_path: Path) -> None:
 def test_users_are_looked_up_and_what_is_not_tested_is_said(operator: Operator) -> None:
     operator.writes_settings(users={"domains": ["handoff.local"]})
     target = Target.make({"name": "desk", "endpoints": ["sip:alice@handoff.local", "tel:+4930123"]})
-    contact = Contact(uri="sip:alice@127.0.0.1:5080", expires_at=time.time() + 600)
     with operator.store() as store:
         store.put_target("desk", target.to_json())
+    unknown = operator.types("targets", "test", "desk")
+    assert "there is no user alice@handoff.local" in unknown.stdout
+    assert "handoff users add alice@handoff.local" in unknown.stdout
+    with operator.store() as store:
+        store.put_user("alice@handoff.local", b"{}")
     nowhere = operator.types("targets", "test", "desk")
     assert nowhere.exit_code == 1
     assert "no phone of alice@handoff.local is registered" in nowhere.stdout
     assert "no trunk takes" in nowhere.stdout
+
+
+PHONES = {"first": "sip:alice@10.0.0.5:5080", "second": "sip:alice@10.0.0.6:5080"}
+
+
+def registered(operator: Operator, *names: str, uri: str = "sip:alice@handoff.local", alive: bool = True) -> None:
+    """Keep a target that is a user, whose phones are registered at a node."""
+    operator.writes_settings(users={"domains": ["handoff.local"]}, sip={"no_reply_timeout": 0.5})
     with operator.store() as store:
-        target = Target.make({"name": "desk", "endpoints": ["sip:alice@handoff.local"]})
-        store.put_target("desk", target.to_json())
-        store.keep_contacts("alice@handoff.local", "node1", {contact.uri: contact.model_dump_json().encode()}, 600)
-    there = operator.types("targets", "test", "desk")
-    assert (there.exit_code, "1 phone: sip:alice@127.0.0.1:5080 (udp)" in there.stdout) == (0, True)
-    assert "not tested: requests to registered phones" in there.stdout
-    assert there.stdout.endswith("1 ok, 0 warnings, 0 failed\n")
+        store.put_user("alice@handoff.local", b"{}")
+        store.put_target("desk", Target.make({"name": "desk", "endpoints": [uri]}).to_json())
+        phones = [Contact(uri=PHONES[name], expires_at=time.time() + 600, node="node1") for name in names]
+        kept = {phone.uri: phone.model_dump_json().encode() for phone in phones}
+        store.keep_contacts("alice@handoff.local", "node1", kept, 600)
+        if alive:
+            store.beat("node1", {})
+
+
+def test_phones_of_a_user_are_asked_by_their_node(operator: Operator, redis: RedisServer) -> None:
+    registered(operator, "first", "second")
+
+    def obey(command: dict[str, Any]) -> dict[str, Any]:
+        return {"ok": True} | ({"status": 200} if command["uri"] == PHONES["first"] else {})
+
+    with Node(redis, obey) as node:
+        result = operator.types("targets", "test", "desk")
+    assert [command["kind"] for command in node.commands] == ["ask", "ask"]
+    lines = result.stdout
+    assert "2 phones, registered until 20" in lines
+    assert f"{PHONES['first']} (udp, unknown, at node1) replies 200 to OPTIONS" in lines
+    assert f"{PHONES['second']} (udp, unknown, at node1): no reply to OPTIONS" in lines
+    assert "see that it is on and online; it counts as there until 20" in lines
+    assert "not tested: calls, codecs and sound (phones that register take calls from handoff itself" in lines
+    assert (result.exit_code, lines.endswith("2 ok, 1 warning, 0 failed\n")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"ok": False, "text": "its connection has closed"}, "its connection has closed"),
+        ({"ok": True}, "no reply to OPTIONS"),
+        (None, "its node does not take commands"),
+    ],
+)
+def test_a_user_none_of_whose_phones_replies_fails(
+    operator: Operator, redis: RedisServer, answer: dict[str, Any] | None, words: str
+) -> None:
+    registered(operator, "first")
+    with Node(redis, lambda _: answer or {}, "node1" if answer else "another"):
+        result = operator.types("targets", "test", "desk")
+    assert (result.exit_code, words in result.stdout) == (1, True)
+
+
+def test_a_phone_of_a_node_that_is_away_is_not_asked(operator: Operator) -> None:
+    registered(operator, "first", alive=False)
+    result = operator.types("targets", "test", "desk")
+    assert (result.exit_code, "its node gives no sign of life" in result.stdout) == (1, True)
+
+
+def test_phones_without_tls_do_not_count_where_that_is_asked_for(operator: Operator) -> None:
+    registered(operator, "first", uri="sips:alice@handoff.local")
+    result = operator.types("targets", "test", "desk")
+    assert "no phone of alice@handoff.local is registered over TLS" in result.stdout
+    assert result.exit_code == 1
+
+
+def test_a_web_page_that_is_silent_fails_though_its_media_are_not_tested() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
+        hole.bind(("127.0.0.1", 0))
+        report = examine(plan(f"sip:page@127.0.0.1:{hole.getsockname()[1]}", srtp=Srtp.DTLS))
+    assert (statuses(report)["options"], report.good) == (Status.FAILED, False)
+    assert "hand a call over" in report.not_tested[0]
 
 
 def test_ring_and_quiet_exclude_each_other(operator: Operator) -> None:

@@ -42,6 +42,7 @@ class Node:
     ksr: FakeKsr
     bench: Bench = field(default_factory=Bench)
     now: float = START
+    reachable: bool = True
 
     def __post_init__(self) -> None:
         self.store = self.bench.store
@@ -58,7 +59,7 @@ class Node:
             settings=SETTINGS,
             store=self.store,
             pool=SimpleNamespace(ping_all=dict),
-            outgoing=SimpleNamespace(),
+            outgoing=SimpleNamespace(probe=lambda *_, **__: self.reachable),
             performer=performer,
             engine=self.bench.engine,
             transfers=Transfers(SETTINGS, self.store),
@@ -301,6 +302,13 @@ def test_the_debug_lines_of_a_call_are_switched_on_and_off(node: Node) -> None:
     with node.store.lease(CALL_ID) as lease:
         lease.forget()
     assert node.ask("debug")["ok"] is False
+
+
+def test_a_phone_is_asked_whether_it_is_there(node: Node) -> None:
+    """Its reply is told later, by whoever gets it."""
+    assert node.ask("ask", uri="sip:alice@127.0.0.1", hop="") == {"ok": True}
+    node.reachable = False
+    assert "its connection has closed" in node.ask("ask", uri="sip:alice@127.0.0.1", hop="")["text"]
 
 
 def test_how_calls_were_heard_is_logged_with_the_next_look(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,16 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from cli.main import handoff
 from cli.phones import Line, Login, Phones, Registered, State
 from cli.tones import AGENT, CALLER, TARGET
 from routing.users import User, read_contacts
 from tests.stack.baresip import Baresip
-from tests.stack.registering import DOMAIN, PASSWORD
+from tests.stack.registering import DOMAIN, PASSWORD, register
 from tests.stack.system import System
+from tests.stack.ua import Ua
 from tests.stack.wire import Wire
 
 if TYPE_CHECKING:
@@ -107,3 +110,29 @@ def test_baresip_registers_and_takes_the_call(phones: Phones, system: System, ag
         call.wait(State.DISCONNECTED, timeout=PATIENCE)
         alice.hung_up()
         assert "caller" in {sound.name for sound in alice.heard(TONES)}
+
+
+def verdict(system: System, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Test the target as an operator does; gives the exit code and what is written."""
+    monkeypatch.setenv("HANDOFF_SETTINGS", str(system.folder / "settings.json"))
+    result = CliRunner().invoke(handoff, ["targets", "test", "support"])
+    return result.exit_code, result.stdout
+
+
+@pytest.mark.parametrize("algorithms", [["MD5"]])
+def test_a_test_of_the_target_asks_each_phone_over_its_own_connection(
+    phones: Phones, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And tells which of them does not reply; none of them rings."""
+    assert "no phone of alice@handoff.local is registered" in verdict(system, monkeypatch)[1]
+    alice = phones.add("alice", tone=TARGET, line=Line(login=login(system)))
+    assert alice.wait_for(Registered, timeout=PATIENCE).code == 200
+    with Baresip(TARGET, user="alice", login=login(system), transport="tcp"), Ua("silent") as silent:
+        code, text = verdict(system, monkeypatch)
+        assert (code, text.count("replies 200 to OPTIONS")) == (0, 2), text
+        assert "2 phones, registered until" in text
+        assert register(system, silent, algorithm="MD5").status == 200
+        code, text = verdict(system, monkeypatch)
+        silent.expect("OPTIONS")
+    assert (code, text.count("replies 200 to OPTIONS"), text.count(": no reply to OPTIONS")) == (0, 2, 1), text
+    assert alice.calls == []
