@@ -67,6 +67,7 @@ class Prober:
         self._done: SimpleQueue[tuple[str, int, Report]] = SimpleQueue()
         self._failing: set[str] = set()
         self._never = threading.Event()
+        self._places = threading.Semaphore(AT_ONCE)  # one target may have more endpoints than there is room
         self._look_at = float("-inf")
         self._away = False
 
@@ -132,7 +133,8 @@ class Prober:
 
     def _probe(self, name: str, number: int, work: Work) -> None:
         """Probe one endpoint, in a thread of its own; it ends, since each step has a deadline."""
-        self._done.put((name, number, work(lambda _: None)))
+        with self._places:
+            self._done.put((name, number, work(lambda _: None)))
 
     def _settle(self) -> None:
         """Keep what is complete."""

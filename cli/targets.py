@@ -120,7 +120,8 @@ def try_target(config: str | None, as_json: bool, name: str, ring: bool, quiet: 
     """Test each endpoint of the target NAME, and say what to do.
 
     Calls are cancelled as soon as they ring, unless --ring is given. They come from this command, not from Kamailio:
-    from the same machine, but from another port. Warnings do not make it fail.
+    from the same machine, but from another port. Phones of users are sent OPTIONS alone, by the node that they
+    registered at. Warnings do not make it fail.
     """
     if ring and quiet:
         raise Failed("--ring and --quiet exclude each other: leave out one of them", Exit.USAGE)

@@ -171,25 +171,27 @@ def test_a_failure_and_its_end_are_logged_once(operator: Operator) -> None:
     def script(_: int, request: bytes) -> list[bytes]:
         return [] if silent.is_set() else [respond(200, request)]
 
-    with SipHost(script) as host, operator.store() as store:
+    with SipHost(script) as host:
         uri = f"sip:desk@127.0.0.1:{host.port}"
         put(operator, uri)
         with probing(operator) as said:
-            for status in (Status.FAILED, Status.FAILED, Status.OK, Status.OK):
-                if status is Status.OK:
-                    silent.clear()
-                store.keep_target_probe("desk", before := store.target_probes().get("desk", b"{}"))
-                redis_forgets_the_claim(operator)
-                until(lambda: store.target_probes()["desk"] != before)
-                assert wait_for_probe(operator).status is status
+            assert wait_for_probe(operator).status is Status.FAILED
+            assert probed_again(operator).status is Status.FAILED
+            silent.clear()
+            until(lambda: probed_again(operator).status is Status.OK)
+            assert probed_again(operator).status is Status.OK
         assert said[0].startswith(f"target=desk probe=failed {uri}: options failed, no reply in 4 s -> see that it")
         assert said[1:] == ["target=desk probe=ok, it failed before"]
 
 
-def redis_forgets_the_claim(operator: Operator) -> None:
+def probed_again(operator: Operator) -> Probe:
+    """Let the claim of the target end, and wait for its next probe."""
+    before = wait_for_probe(operator)
     client = Redis.from_url(operator.url)
     client.delete(target_probe_key("desk"))
     client.close()
+    until(lambda: wait_for_probe(operator).at > before.at)
+    return wait_for_probe(operator)
 
 
 def test_what_was_found_of_a_target_that_has_changed_meanwhile_is_not_kept(operator: Operator) -> None:

@@ -6,7 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from cli.main import handoff
 from cli.phones import Phones, State, TransferProgress
 from cli.tones import AGENT, CALLER, write_tone
 from routing.outcomes import Outcome
@@ -136,3 +138,19 @@ def test_a_page_that_has_gone_is_registered_nowhere(
     with talk.undisturbed(call, agent):
         assert agent.refer(f"sip:desk@127.0.0.1:{system.port}").code == 202
         assert agent.wait_for(TransferProgress, final=True).code == 480
+
+
+@pytest.mark.parametrize("by", ["ws", "wss"])
+def test_a_page_is_asked_over_its_connection_when_its_target_is_tested(
+    stage: tuple[PhoneTalk, WebSystem], page: WebPhone, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = stage[1]
+    user = system.add_user("alice")
+    page.register(system.url(by), user, PASSWORD)
+    system.add_target("desk", f"sip:{user}", srtp="dtls")
+    monkeypatch.setenv("HANDOFF_SETTINGS", str(system.folder / "settings.json"))
+    result = CliRunner().invoke(handoff, ["targets", "test", "desk"])
+    assert result.exit_code == 0, result.output
+    assert "(ws, " in result.stdout  # as URIs name it, with and without TLS
+    assert "replies 200 to OPTIONS" in result.stdout
+    assert "not tested: calls, codecs and sound" in result.stdout
