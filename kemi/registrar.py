@@ -134,6 +134,7 @@ class Registrar:
             q=int(read("q") or 0) / 1000 if int(read("q") or -1) >= 0 else 1.0,
             user_agent=read("user_agent"),
             node=self._node,
+            secure=read("socket").startswith("tls:"),
         )
 
     def expired(self) -> None:

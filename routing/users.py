@@ -77,11 +77,14 @@ class Contact(BaseModel):
     user_agent: str = ""
     node: str = ""
     """The node that it registered at."""
+    secure: bool = False
+    """Over TLS: URIs name WebSockets alike with it and without (RFC 7118 section 5.2)."""
 
     @property
     def transport(self) -> str:
         """What it is reached over: udp, tcp, tls, ws or wss."""
-        return transport_of(self.hop or self.uri) or "udp"
+        named = transport_of(self.hop or self.uri) or "udp"
+        return "wss" if named == "ws" and self.secure else named
 
 
 def read_contacts(entries: Iterable[bytes], now: float) -> list[Contact]:

@@ -97,3 +97,9 @@ def test_contacts_are_read_best_first_without_those_whose_time_is_over() -> None
 )
 def test_a_contact_tells_its_transport(uri: str, hop: str, transport: str) -> None:
     assert Contact(uri=uri, hop=hop, expires_at=0).transport == transport
+
+
+def test_a_contact_by_websocket_tells_whether_it_came_over_tls() -> None:
+    page = Contact(uri="sip:a@x.invalid", hop="sip:192.0.2.1:9;transport=ws", expires_at=0)
+    assert page.transport == "ws"
+    assert page.model_copy(update={"secure": True}).transport == "wss"

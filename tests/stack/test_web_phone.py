@@ -54,13 +54,13 @@ def page(browser: WebPhone) -> WebPhone:
 
 
 def handed_over(
-    talk: PhoneTalk, system: WebSystem, page: WebPhone, by: str, keys: str = "", **settings: object
+    talk: PhoneTalk, system: WebSystem, page: WebPhone, by: str, keys: str = "", scheme: str = "sip", **settings: object
 ) -> PhoneCall:
     """Hand a call over to a user at the page alone, and press `keys` there; gives it as the caller has it."""
     user = system.add_user("alice")
     page.register(system.url(by), user, PASSWORD)
     call, agent = talk.connect(talk.phone("caller"))
-    system.add_target("desk", f"sip:{user}", **settings)
+    system.add_target("desk", f"{scheme}:{user}", **settings)
     assert agent.refer(f"sip:desk@127.0.0.1:{system.port}").code == 202
     page.accept()
     for key in keys:
@@ -124,6 +124,15 @@ def test_a_person_at_a_page_is_briefed_and_presses_a_key(
     call.wait(State.DISCONNECTED)
 
 
+def test_a_sips_uri_leads_to_pages_that_came_over_tls(
+    stage: tuple[PhoneTalk, WebSystem], talk: PhoneTalk, page: WebPhone
+) -> None:
+    """RFC 5630 section 3.1; URIs name WebSockets alike with TLS and without."""
+    call = handed_over(talk, stage[1], page, "wss", scheme="sips")
+    page.hang_up()
+    call.wait(State.DISCONNECTED)
+
+
 def test_a_page_that_has_gone_is_registered_nowhere(
     stage: tuple[PhoneTalk, WebSystem], talk: PhoneTalk, page: WebPhone
 ) -> None:
@@ -151,6 +160,6 @@ def test_a_page_is_asked_over_its_connection_when_its_target_is_tested(
     monkeypatch.setenv("HANDOFF_SETTINGS", str(system.folder / "settings.json"))
     result = CliRunner().invoke(handoff, ["targets", "test", "desk"])
     assert result.exit_code == 0, result.output
-    assert "(ws, " in result.stdout  # as URIs name it, with and without TLS
+    assert f"({by}, " in result.stdout
     assert "replies 200 to OPTIONS" in result.stdout
     assert "not tested: calls, codecs and sound" in result.stdout
