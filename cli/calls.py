@@ -13,6 +13,7 @@ from cli.follow import OutcomeMissing, Watcher, follow_transfer
 from cli.given_texts import read_details, read_text
 from cli.lookup import LOG_SEARCHED, find_call, seek_call, seek_ended
 from cli.output import Commands, Exit, Failed, plain, print_fields, print_json, print_table
+from cli.traces.place import trace_field
 from cli.views import (
     CALL_COLUMNS,
     HISTORY_COLUMNS,
@@ -70,15 +71,16 @@ def show_call(config: str | None, as_json: bool, prefix: str) -> None:
 
     A call that has ended is found only if it had a transfer: it is looked up in the call log.
     """
-    with connect(effective_settings(config)) as store:
+    settings = effective_settings(config)
+    with connect(settings) as store:
         call = seek_call(store, prefix)
         ended = None if call else seek_ended(store, prefix)
     if call:
-        print_json(call_data(call)) if as_json else _print_call(call)
+        print_json(call_data(call)) if as_json else _print_call(call, trace_field(settings, call.id))
     elif ended:
         call_id, transfers = ended
         data = {"id": call_id, "active": False, "history": [transfer_data(transfer) for transfer in transfers]}
-        print_json(data) if as_json else _print_ended(call_id, transfers)
+        print_json(data) if as_json else _print_ended(call_id, transfers, trace_field(settings, call_id))
     else:
         searched = f"the newest {LOG_SEARCHED} transfers of the call log"
         missing = f"there is no active call {prefix}, and {searched} know none"
@@ -222,16 +224,16 @@ def _await_outcome(store: Store, call_id: str, transfer_id: str, *, as_json: boo
         click.get_current_context().exit(Exit.FAILED)
 
 
-def _print_call(call: Call) -> None:
-    print_fields(call_fields(call))
+def _print_call(call: Call, trace: tuple[str, str]) -> None:
+    print_fields([*call_fields(call), trace])
     transfers = [*call.history, *([call.transfer] if call.transfer else [])]
     if transfers:
         click.echo()
         _print_transfers(transfers)
 
 
-def _print_ended(call_id: str, transfers: list[Transfer]) -> None:
-    print_fields([("call", call_id), ("state", "ended")])
+def _print_ended(call_id: str, transfers: list[Transfer], trace: tuple[str, str]) -> None:
+    print_fields([("call", call_id), ("state", "ended"), ("log", f"handoff log show {call_id}"), trace])
     click.echo()
     _print_transfers(transfers)
 

@@ -15,6 +15,7 @@ from cli.log_page import print_page
 from cli.log_views import COLUMNS, csv_line, csv_row, entry_data, row
 from cli.lookup import choose
 from cli.output import Commands, Failed, plain, print_json, print_table
+from cli.traces.place import trace_field
 from routing.outcomes import Outcome
 from routing.store import Damaged, Logged, StoreUnavailable
 from routing.store.log import page_through, read_log
@@ -119,7 +120,8 @@ def list_log(  # noqa: PLR0917 click gives them by name
 def show_entry(config: str | None, as_json: bool, prefix: str) -> None:
     """Show all that is known of a transfer: ID is that of the transfer or of its call, or the beginning of it."""
     damaged: list[Damaged] = []
-    with connect(effective_settings(config)) as store:
+    settings = effective_settings(config)
+    with connect(settings) as store:
         entries = _seek(store, prefix.lower(), damaged)
     _tell(damaged)
     if not entries:
@@ -131,7 +133,7 @@ def show_entry(config: str | None, as_json: bool, prefix: str) -> None:
     for number, entry in enumerate(entries):
         if number:
             click.echo()
-        print_page(entry)
+        print_page(entry, trace_field(settings, entry.call_id, entry.heard.ended_at if entry.heard else None))
 
 
 def _seek(store: Store, prefix: str, damaged: list[Damaged]) -> list[Logged]:

@@ -10,6 +10,7 @@ from cli.log_ladder import happenings, ladder
 from cli.log_views import answering, human_after, transcoded
 from cli.output import local_time, plain, print_fields, print_table
 from cli.views import diagnosis_fields
+from routing.measured import answer_to_bridge
 from routing.records import Party
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ ATTEMPTS = (
 )
 LADDER = ("TIME", "AFTER", "CALLER   AGENT  HANDOFF  TARGET", "")
 _ASKED = {"refer": "REFER from the agent", "command": "command"}
+_BRIEFED = ", the briefing included"
 _HEARD = {Party.CALLER: "from caller", Party.TARGET: "from target"}
 
 
-def print_page(entry: Logged) -> None:
-    """Write all that the call log knows of a transfer."""
+def print_page(entry: Logged, trace: tuple[str, str]) -> None:
+    """Write all that the call log knows of a transfer, and where more is to be seen."""
     transfer = entry.transfer
     print_fields(
         [
@@ -43,6 +45,7 @@ def print_page(entry: Logged) -> None:
             *_transfer_fields(transfer),
             *diagnosis_fields(transfer, entry.heard),
             *_media_fields(entry),
+            trace,
         ]
     )
     if transfer.attempts:
@@ -78,7 +81,17 @@ def _transfer_fields(transfer: Transfer) -> list[tuple[str, str]]:
         ("outcome", f"{transfer.outcome} ({result})"),
         ("Q.850", "" if transfer.cause is None else f"{transfer.cause} in the caller's BYE"),
         ("time to human", "" if human is None else f"{human:.3f} s"),
+        *_bridge_fields(transfer),
         ("summary", transfer.summary),
+    ]
+
+
+def _bridge_fields(transfer: Transfer) -> list[tuple[str, str]]:
+    bridged, change = answer_to_bridge(transfer), transfer.changeover
+    silence = "the caller heard nobody for so long at most, and until the person's next packet"
+    return [
+        ("bridged", "" if bridged is None else f"{bridged:.3f} s after the answer{_BRIEFED * transfer.briefs}"),
+        ("changeover", "" if change is None else f"{1000 * change:.1f} ms: {silence}"),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cli.log_choice import when
 from cli.output import local_time, seconds
 from cli.views import transfer_data
+from routing.measured import answer_to_bridge
 from routing.outcomes import Outcome
 from routing.records import Party
 from routing.transfer_record import Method
@@ -56,6 +57,7 @@ def entry_data(entry: Logged) -> dict[str, Any]:
         "call": entry.call_id,
         **transfer_data(entry.transfer, entry.heard),
         "time_to_human": human_after(entry.transfer),
+        "answer_to_bridge": answer_to_bridge(entry.transfer),
         "transcoded": transcoded(entry.transfer),
         "heard": entry.heard.model_dump(mode="json", exclude={"transfer"}) if entry.heard else None,
     }
@@ -91,7 +93,7 @@ def csv_row(entry: Logged) -> dict[str, object]:
     transfer, origin = entry.transfer, entry.transfer.origin
     last = transfer.attempts[-1] if transfer.attempts else None
     found = answering(transfer)
-    human, changed = human_after(transfer), transcoded(transfer)
+    human, bridged, changed = human_after(transfer), answer_to_bridge(transfer), transcoded(transfer)
     parties = entry.heard.parties if entry.heard else {}
     return {
         "time": datetime.fromtimestamp(when(transfer)).astimezone().isoformat(timespec="milliseconds"),
@@ -114,6 +116,8 @@ def csv_row(entry: Logged) -> dict[str, object]:
         "attempts": len(transfer.attempts),
         "took": round(when(transfer) - transfer.requested_at, 3),
         "time_to_human": "" if human is None else round(human, 3),
+        "answer_to_bridge": "" if bridged is None else round(bridged, 4),
+        "changeover": "" if transfer.changeover is None else round(transfer.changeover, 4),
         "caller_codec": transfer.caller_codec,
         "offered": " ".join(transfer.offered),
         "answered": " ".join(found.codecs) if found else "",

@@ -155,11 +155,11 @@ class CallMedia(Hearing):
         briefed = call.transfer is not None and call.transfer.briefs
         if failure := self._close_briefing(call) if briefed else self.open_leg(call, leg):
             return failure
-        if failure := self._connect(call, peer):
-            return failure
-        for gone in (f"shadow{leg.number}", tag(call, Party.AGENT)):
-            self._delete(call, gone)
-        return MediaBridged()
+        joined = self._connect(call, peer)
+        if isinstance(joined, MediaBridged):
+            for gone in (f"shadow{leg.number}", tag(call, Party.AGENT)):
+                self._delete(call, gone)
+        return joined
 
     def _close_briefing(self, call: Call) -> MediaFailed | None:
         """Stop what the person hears; a call that rtpengine does not know must not be made anew by an offer."""
@@ -169,7 +169,7 @@ class CallMedia(Hearing):
             return MediaFailed(500, error.text)
         return None
 
-    def _connect(self, call: Call, peer: str) -> MediaFailed | None:
+    def _connect(self, call: Call, peer: str) -> MediaBridged | MediaFailed:
         """Join caller and leg; a caller that is held is mute until then, and hears music so that no gap is heard.
 
         Two without a codec in common are mute meanwhile: between offer and answer rtpengine passes on what one of them
@@ -182,6 +182,7 @@ class CallMedia(Hearing):
         try:
             for party in mute:
                 self._request(call, BlockMedia(call.id, party))
+            began = time.monotonic()  # until here the caller hears the agent; where it hears music, it does for longer
             view = self._join(call, peer, call.media.target_sdp, offer, alike=alike)
             if endpoint(view) != endpoint(narrow(call.media.caller_view, types)):
                 # It was started anew, and has made another call of our offer: the next check is to find neither.
@@ -195,7 +196,7 @@ class CallMedia(Hearing):
         except RtpengineError as error:
             self._undo(call, peer)
             return _failed(error)
-        return None
+        return MediaBridged(time.monotonic() - began)
 
     def _undo(self, call: Call, peer: str) -> None:
         """Give the caller back to the agent; the leg takes its shadow with it, to which it was linked.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter, Histogram
 
+from routing.measured import CHANGEOVER, RING, TO_BRIDGE, TRANSFERS, measure
 from routing.outcomes import Mode, Outcome
 
 if TYPE_CHECKING:
@@ -22,14 +23,16 @@ class Metrics:
     def __init__(self) -> None:
         """Register them; each worker's values are in files of its own."""
         self._children: dict[tuple[object, ...], Any] = {}
-        self._transfers = Counter("handoff_transfers", "Finished transfers.", ["mode", "outcome"])
+        self._transfers = Counter(TRANSFERS, "Finished transfers.", ["mode", "outcome"])
         self._to_invite = Histogram(
             "handoff_refer_to_invite_seconds", "From REFER or command to the INVITE at the target.", buckets=FAST
         )
-        self._ringing = Histogram("handoff_ring_seconds", "From INVITE to answer.", buckets=SLOW)
-        self._to_bridge = Histogram(
-            "handoff_answer_to_bridge_seconds", "From the answer to the bridge, in blind transfers.", buckets=FAST
-        )
+        changeover = "How long rtpengine took to give the caller the person in the place of the agent or of music."
+        self._stages = {
+            RING: Histogram(RING, "From INVITE to answer.", buckets=SLOW),
+            TO_BRIDGE: Histogram(TO_BRIDGE, "From the answer to the bridge, in blind transfers.", buckets=FAST),
+            CHANGEOVER: Histogram(CHANGEOVER, changeover, buckets=FAST),
+        }
         self._fixed = Counter(
             "handoff_fixed_messages", "Briefings with the fixed message: speech was not there in time."
         )
@@ -58,10 +61,8 @@ class Metrics:
     def transfer(self, transfer: Transfer) -> None:
         """Count a finished transfer."""
         self._of(self._transfers, transfer.mode, transfer.outcome or Outcome.INTERNAL).inc()
-        if transfer.answered_at and transfer.ended_at:
-            self._ringing.observe(transfer.answered_at - (transfer.invited_at or transfer.requested_at))
-            if not transfer.briefs:
-                self._to_bridge.observe(max(0.0, transfer.ended_at - transfer.answered_at))
+        for name, seconds in measure(transfer).items():
+            self._stages[name].observe(seconds)
 
     def fixed_message(self) -> None:
         """Count a person who heard the fixed message in the place of speech."""

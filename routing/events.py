@@ -163,7 +163,9 @@ class SoundMissing(Event):
 
 @dataclass(frozen=True, slots=True)
 class MediaBridged(Event):
-    """rtpengine has joined caller and target."""
+    """rtpengine has joined caller and target; in `changeover` seconds, see `Transfer`."""
+
+    changeover: float
 
 
 @dataclass(frozen=True, slots=True)

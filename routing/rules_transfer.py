@@ -207,7 +207,7 @@ def bridged(call: Call, event: ev.MediaBridged, now: float) -> Step:
     assert call.transfer is not None, "a transfer is under way"
     subscribed = call.transfer.subscription is not None
     consultation = call.transfer.consultation
-    call = call.model_copy(update={"may_refer": call.transfer.may_refer})
+    call = update_transfer(call, changeover=event.changeover).model_copy(update={"may_refer": call.transfer.may_refer})
     call, told = tell_agent(note_rest(call, 200, "OK", now, theirs=True), 200, "OK", final=True)
     call, resumed = take_off_hold(call)
     told += [*resumed, *([do.EndConsultation(consultation)] if consultation else [])]

@@ -273,6 +273,11 @@ class Transfer(Record):
     ringing_at: float | None = None
     answered_at: float | None = None
     ended_at: float | None = None
+    changeover: float | None = None
+    """Seconds that rtpengine took to give the caller the person in the place of the agent or of music, if it did.
+
+    The caller hears nobody for so long at most, and then until the next packet of the person, of which nobody tells.
+    """
     attempts: tuple[Attempt, ...] = ()
     outcome: Outcome | None = None
     status: int | None = None

@@ -1,7 +1,8 @@
-"""Where Kamailio sends the copies of SIP messages, and the sidecar takes them."""
+"""Where Kamailio sends the copies of SIP messages, the sidecar takes them, and people find them."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from cli.ports import free_port, split_listen
@@ -32,3 +33,12 @@ def trace_uri(settings: Settings) -> str | None:
     if settings.trace.mode == "off" or settings.trace.listen is None or find_family(settings) is None:
         return None
     return f"sip:{settings.trace.listen}"
+
+
+def trace_field(settings: Settings, call_id: str, ended_at: float | None = None) -> tuple[str, str]:
+    """Say how the messages of a call are seen; an empty text where none are kept, or it ended too long ago."""
+    trace = settings.trace
+    gone = ended_at is not None and time.time() > ended_at + 60 * trace.minutes
+    if trace.mode == "off" or gone:
+        return "trace", ""
+    return "trace", f"handoff trace {call_id}, until {trace.minutes:g} minutes after the last message of the call"

@@ -93,6 +93,7 @@ def test_a_call_is_shown_with_its_parties_and_the_history_of_its_transfers(opera
     why = shown["history"][0]["diagnosis"]
     assert f"why   {why['cause']}" in text
     assert f"mend  {why['mend']}" in text
+    assert f"handoff trace {ID}, until 60 minutes after the last message of the call" in text
 
 
 def test_the_agent_shown_is_who_took_the_call_and_not_the_number_dialled(operator: Operator) -> None:
@@ -115,6 +116,8 @@ def test_a_call_that_has_ended_is_found_in_the_call_log(operator: Operator) -> N
     text = operator.types("calls", "show", ID).stdout
     assert "ended" in text
     assert "caller_hung_up" in text
+    assert f"log    handoff log show {ID}" in text
+    assert f"trace  handoff trace {ID}, until 60 minutes" in text
 
 
 @pytest.mark.parametrize("words", [("show", "fff"), ("transfer", "fff", "support"), ("cancel", "fff")])

@@ -39,7 +39,7 @@ from kemi.metrics import Metrics
 from routing.transfer_record import Transfer
 transfer = Transfer(
     id="a-1", target="support", mode="blind", source="refer", endpoints=(),
-    sender="<sip:a@b.example>", requested_at=1.0, invited_at=1.001, answered_at=3.0, ended_at=3.002,
+    sender="<sip:a@b.example>", requested_at=1.0, invited_at=1.001, answered_at=3.0, ended_at=3.002, changeover=0.0015,
     outcome="connected", status=200, reason="OK",
 )
 metrics = Metrics()

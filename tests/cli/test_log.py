@@ -17,7 +17,7 @@ import pytest
 
 from cli.log_choice import moment
 from routing.heard import Heard, PartyHeard
-from routing.outcomes import Outcome
+from routing.outcomes import Mode, Outcome
 from routing.records import Party
 from routing.store import layout
 from routing.store.log import to_row
@@ -81,7 +81,10 @@ def connected(transfer_id: str = f"{ID}-1", **changes: Any) -> Transfer:
         "status": 200,
         "reason": "OK",
         "requested_at": NOW,
+        "invited_at": NOW + 0.1,
+        "answered_at": NOW + 3.875,
         "ended_at": NOW + 4,
+        "changeover": 0.00234,
         "attempts": (BUSY, ATTEMPT),
         "origin": ORIGIN,
         "caller_codec": "PCMA",
@@ -92,6 +95,7 @@ def connected(transfer_id: str = f"{ID}-1", **changes: Any) -> Transfer:
 
 def busy(transfer_id: str, at: float = NOW, **changes: Any) -> Transfer:
     ended = {"outcome": Outcome.BUSY, "status": 486, "reason": "Busy Here", "ended_at": at}
+    ended |= {"answered_at": None, "changeover": None}
     return connected(transfer_id, **(ended | {"requested_at": at - 1, "attempts": (BUSY,)} | changes))
 
 
@@ -185,6 +189,8 @@ def test_csv_has_a_line_of_headings_and_a_cell_for_everything(operator: Operator
     assert talked["caller"] == ORIGIN.caller
     assert (talked["endpoint"], talked["answered"], talked["transcoded"]) == ("sip:bob@example.com", "G722", "yes")
     assert (talked["time_to_human"], talked["attempts"], talked["cause"]) == ("4.0", "2", "")
+    assert (talked["answer_to_bridge"], talked["changeover"]) == ("0.125", "0.0023")
+    assert (refused["answer_to_bridge"], refused["changeover"]) == ("", "")
     assert (talked["caller_mos"], talked["caller_lost"], talked["target_packets"]) == ("4.3", "30", "2800")
     assert talked["target_mos"] == ""
     assert (refused["outcome"], refused["status"], refused["cause"]) == ("busy", "486", "17")
@@ -214,6 +220,10 @@ def test_a_transfer_is_shown_with_all_that_is_known_of_it(operator: Operator) ->
     assert fields["called"] == "<sip:+4930999@handoff.example>, pool sales"
     assert fields["asserted"] == "<tel:+4930123>"
     assert fields["time to human"] == "4.000 s"
+    assert fields["bridged"] == "0.125 s after the answer"
+    assert fields["changeover"] == (
+        "2.3 ms: the caller heard nobody for so long at most, and until the person's next packet"
+    )
     assert fields["codecs"] == "the caller speaks PCMA; offered PCMA G722; the target answered G722: transcoded"
     assert fields["from caller"] == "3000 packets of PCMA in the whole call, 30 lost (1 %), jitter 2 ms, MOS 4.3"
     assert fields["from target"].endswith("loss and jitter unknown: no RTCP report came of it")
@@ -231,6 +241,31 @@ def test_a_transfer_is_shown_with_all_that_is_known_of_it(operator: Operator) ->
         "4.000 |<----------------------| caller and person talk",
         "60.000 | | * | the call ends",
     ]
+
+
+def test_a_bridge_after_a_briefing_is_said_to_be_one(operator: Operator) -> None:
+    log(operator, connected(mode=Mode.MESSAGE))
+    assert "0.125 s after the answer, the briefing included" in operator.types("log", "show", ID).stdout
+
+
+@pytest.mark.parametrize(
+    ("trace", "minutes_ago", "told"),
+    [
+        ({}, None, f"handoff trace {ID}, until 60 minutes after the last message of the call"),
+        ({"minutes": 5}, 4, f"handoff trace {ID}, until 5 minutes after the last message of the call"),
+        ({"minutes": 5}, 6, None),
+        ({"mode": "off"}, None, None),
+    ],
+)
+def test_the_trace_of_a_call_is_pointed_to_as_long_as_it_may_be_there(
+    operator: Operator, trace: dict[str, Any], minutes_ago: float | None, told: str | None
+) -> None:
+    """Of a call that may still go on, and of one that ended not too long ago."""
+    operator.writes_settings(trace=trace)
+    at = None if minutes_ago is None else time.time() - 60 * minutes_ago
+    log(operator, connected(), heard=None if at is None else HEARD.model_copy(update={"ended_at": at}))
+    lines = [line.split(maxsplit=1) for line in operator.types("log", "show", ID).stdout.splitlines() if line]
+    assert next((line[1] for line in lines if line[0] == "trace"), None) == told
 
 
 def test_what_handoff_gave_up_or_did_not_call_is_told_as_such(operator: Operator) -> None:

@@ -89,7 +89,7 @@ def test_a_bye_with_foreign_tags_leaves_the_record(bench: Bench) -> None:
 def test_an_illegal_event_changes_nothing_and_gives_the_lease_up(bench: Bench) -> None:
     """The next event finds the call as it was, without waiting."""
     with pytest.raises(IllegalEventError, match=r"MediaBridged cannot happen while call .* is talking"):
-        bench.handle(ev.MediaBridged())
+        bench.handle(ev.MediaBridged(0.002))
     assert bench.store.peek(CALL_ID) == bench.call
     assert bench.handle(ev.TransferRequested(transfer())).state is State.CALLING
 

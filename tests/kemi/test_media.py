@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from routing.events import MediaBridged, MediaFailed, MediaLost, PartyLost
 from routing.records import Call, Party, State
-from routing.transfer_record import Srtp
+from routing.transfer_record import Hold, Srtp
 from rtpengine import (
     Answer,
     BlockMedia,
@@ -39,8 +40,33 @@ def tags(pool: FakeRtpengine) -> set[str]:
 
 def test_a_bridge_leaves_caller_and_target(pool: FakeRtpengine, media: CallMedia) -> None:
     """Agent and shadow are gone."""
-    assert media.bridge(ringing(pool, media, sdp(6000)), leg()) == MediaBridged()
+    assert isinstance(media.bridge(ringing(pool, media, sdp(6000)), leg()), MediaBridged)
     assert tags(pool) == {"caller", "leg1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "hold", "commands"),
+    [
+        (sdp(6000), Hold.AGENT, ["offer", "answer"]),
+        (sdp(6000, "8"), Hold.AGENT, ["offer", "answer", "unblock media", "unblock media"]),
+        (sdp(6000), Hold.MUSIC, ["offer", "answer", "stop media", "unblock DTMF", "unblock media"]),
+    ],
+)
+def test_the_changeover_is_the_time_of_all_that_may_keep_the_caller_from_hearing_anybody(  # noqa: PLR0917 cases
+    pool: FakeRtpengine,
+    media: CallMedia,
+    monkeypatch: pytest.MonkeyPatch,
+    body: str,
+    hold: Hold,
+    commands: list[str],
+) -> None:
+    """From the offer, with which the agent falls silent, to the last answer; on a clock that only commands move."""
+    call = ringing(pool, media, body).model_copy(update={"transfer": transfer().model_copy(update={"hold": hold})})
+    monkeypatch.setattr(time, "monotonic", lambda: 0.5 * len(pool.requests))
+    joined = media.bridge(call, leg())
+    assert joined == MediaBridged(0.5 * len(commands))
+    names = [command.name for _, command in pool.requests]
+    assert names[-2 - len(commands) :] == [*commands, "delete", "delete"]
 
 
 @pytest.mark.parametrize("body", [sdp(0), sdp(6000, "18", "a=rtpmap:18 G729/8000"), ""])
@@ -121,7 +147,7 @@ def test_each_party_is_offered_media_as_safe_as_it_has_agreed_to(pool: FakeRtpen
     """Also when it is the other one that offers anew."""
     keys = sdp(6000).replace("RTP/AVP", "RTP/SAVP") + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:key\r\n"
     call = ringing(pool, media, keys)
-    assert media.bridge(call, leg()) == MediaBridged()
+    assert isinstance(media.bridge(call, leg()), MediaBridged)
     call = call.model_copy(update={"state": State.CONNECTED, "target": call.caller, "leg": leg()})
     media.renegotiate(call, Party.TARGET, keys)
     media.renegotiate(call, Party.CALLER, call.media.caller_sdp)

@@ -175,7 +175,7 @@ class Story:
 
     def bridged(self) -> list[str]:
         """Let rtpengine have joined caller and target."""
-        return self.event(ev.MediaBridged())
+        return self.event(ev.MediaBridged(0.002))
 
     def hangs_up(self, party: Party) -> list[str]:
         """Let a party send BYE."""

@@ -63,7 +63,7 @@ def everything(call: Call) -> Iterator[ev.Event]:
     yield ev.SoundStarted(listener, 2.0)
     yield from (ev.SoundMissing(listener, sound) for sound in (MESSAGE, Standard.MESSAGE))
     yield ev.ConsultationOver()
-    yield ev.MediaBridged()
+    yield ev.MediaBridged(0.002)
     yield ev.MediaFailed(488, "No codec")
     yield ev.MediaLost("no media")
     yield from (ev.CallerHungUp(200), ev.AgentHungUp(200), ev.TargetHungUp(200), ev.TargetHungUp(200, call.legs_made))
@@ -170,7 +170,7 @@ def test_an_event_that_cannot_happen_raises_says_what_and_where_and_changes_noth
     call = talking()
     before = encode(call)
     with pytest.raises(IllegalEventError) as raised:
-        step(call, ev.MediaBridged(), NOW)
+        step(call, ev.MediaBridged(0.002), NOW)
     assert raised.value.text == (
         "MediaBridged cannot happen while call 00c0ffee00c0ffee is talking; nothing was changed"
     )

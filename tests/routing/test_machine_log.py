@@ -34,7 +34,7 @@ def test_the_endpoint_that_got_the_call_is_an_attempt_with_all_its_stages() -> N
     rang = story.now
     story.event(replace(answered(1), codecs=("G722",)))
     told = story.now
-    story.event(ev.MediaBridged())
+    story.event(ev.MediaBridged(0.002))
     assert logged(story).attempts == (
         Attempt(
             uri="sip:desk@127.0.0.1",
@@ -52,12 +52,24 @@ def test_the_endpoint_that_got_the_call_is_an_attempt_with_all_its_stages() -> N
     )
 
 
+def test_how_long_the_caller_heard_nobody_is_logged_of_a_bridge_and_of_nothing_else() -> None:
+    story = Story()
+    story.refer()
+    story.event(answered(1))
+    story.event(ev.MediaBridged(0.0125))
+    assert logged(story).changeover == 0.0125
+    story = Story()
+    story.refer()
+    refuses(story, 1)
+    assert logged(story).changeover is None
+
+
 def test_the_first_response_is_known_of_an_endpoint_that_never_rang() -> None:
     story = Story()
     story.refer("sip:a", "sip:b")
     refuses(story, 1, trying_at=NOW + 5)
     story.event(replace(answered(2), trying_at=NOW + 6))
-    story.event(ev.MediaBridged())
+    story.event(ev.MediaBridged(0.002))
     assert [attempt.trying_at for attempt in logged(story).attempts] == [NOW + 5, NOW + 6]
 
 

@@ -151,7 +151,7 @@ class Calls(RuleBasedStateMachine):
     @rule(fails=st.booleans())
     def bridges(self, *, fails: bool) -> None:
         """Let rtpengine say how it went."""
-        self.happens(ev.MediaFailed(500, "no answer") if fails else ev.MediaBridged())
+        self.happens(ev.MediaFailed(500, "no answer") if fails else ev.MediaBridged(0.002))
 
     @rule(kind=st.sampled_from([ev.AgentHungUp, ev.AgentHungUp, ev.TargetHungUp, ev.CallerHungUp]))
     def hangs_up(self, kind: type[ev.AgentHungUp | ev.TargetHungUp | ev.CallerHungUp]) -> None:

@@ -112,7 +112,7 @@ TRANSFERS = some(
         dialog=st.none() | DIALOGS,
     ),
     requested_at=TIMES,
-    **dict.fromkeys(("invited_at", "ringing_at", "answered_at", "ended_at"), st.none() | TIMES),
+    **dict.fromkeys(("invited_at", "ringing_at", "answered_at", "ended_at", "changeover"), st.none() | TIMES),
     attempts=many(
         some(
             Attempt,

@@ -90,7 +90,9 @@ def test_a_connected_transfer_with_transcoding_is_told_with_its_media() -> None:
     (attempt,) = entry["attempts"]
     stages = [attempt[name] for name in ("started_at", "trying_at", "ringing_at", "answered_at", "ended_at")]
     assert stages == sorted(stages)
-    assert 0 < entry["time_to_human"] < PATIENCE
+    assert 0 < entry["changeover"] < entry["answer_to_bridge"] < entry["time_to_human"] < PATIENCE
+    assert float(cells["changeover"]) == round(entry["changeover"], 4)
+    assert f"{1000 * entry['changeover']:.1f} ms: the caller heard nobody for so long at most" in text
     for party, codec in (("caller", "PCMA"), ("target", "G722")):
         heard = entry["heard"]["parties"][party]
         assert heard["codec"] == codec
