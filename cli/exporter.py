@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from cli.effective import connect, effective_settings
+from cli.exemplars import Exemplified
 from cli.gauges import StoredGauges
 from cli.output import Failed, OperatorCommand, print_json
 from cli.paths import METRICS, run_dir
@@ -51,8 +52,8 @@ def exporter(config: str | None, as_json: bool, listen: str | None) -> None:
     secret = find_webhook_secret(settings.webhooks, os.environ)
     registry = CollectorRegistry()
     stop = _stop_asked()
-    with connect(settings) as store:
-        registry.register(WorkerMetrics(metrics_folder(os.environ)))
+    with connect(settings) as store, connect(settings) as log:
+        registry.register(Exemplified(WorkerMetrics(metrics_folder(os.environ)), log, settings.node.id))
         registry.register(StoredGauges(store, settings.node.id))
         with serve(registry, *place) as server:
             url = f"http://{place[0]}:{place[1]}/metrics"

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -56,17 +57,26 @@ class Prometheus(Daemon):
         self._url = f"http://127.0.0.1:{free_port('tcp')}"
         command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
         command += [f"--web.listen-address={self._url.removeprefix('http://')}", "--log.level=warn"]
+        command.append("--enable-feature=exemplar-storage")
         super().__init__(command, folder / "prometheus.log", lambda: _answers(f"{self._url}/-/ready"), dict(os.environ))
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Give the series that an expression has now, each with `metric` and `value`; those that are NaN left out."""
-        asked = urllib.parse.urlencode({"query": expression})
+        found = self._ask("query", query=expression)["result"]
+        return [series for series in found if math.isfinite(float(series["value"][1]))]
+
+    def exemplars(self, expression: str, since: float) -> list[dict[str, Any]]:
+        """Give the exemplars of the series in an expression, each with `labels`, `value` and the series' labels."""
+        series = self._ask("query_exemplars", query=expression, start=since, end=time.time())
+        return [{**one, "series": each["seriesLabels"]} for each in series for one in each["exemplars"]]
+
+    def _ask(self, what: str, **parameters: str | float) -> Any:
         try:
-            with urllib.request.urlopen(f"{self._url}/api/v1/query?{asked}", timeout=30) as reply:
-                found: list[dict[str, Any]] = json.load(reply)["data"]["result"]
+            asked = f"{self._url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+            with urllib.request.urlopen(asked, timeout=30) as reply:
+                return json.load(reply)["data"]
         except urllib.error.HTTPError as error:
             raise AssertionError(error.read().decode()) from error
-        return [series for series in found if math.isfinite(float(series["value"][1]))]
 
     def firing(self) -> set[str]:
         """Name the alerts that fire now."""

@@ -10,6 +10,7 @@ import pytest
 from cli.phones import Line, Phones
 from cli.ports import free_port
 from cli.views import transfer_data
+from routing.measured import measure
 from routing.targets import Target
 from routing.trunks import Learned, Verdict
 from routing.users import Contact
@@ -112,6 +113,39 @@ def test_the_numbers_are_those_of_what_happened(scraped: tuple[System, Prometheu
         return {series["metric"]["outcome"]: float(series["value"][1]) for series in found}
 
     system.wait_until(lambda: counted() == {"connected": 1.0, "unreachable": 2.0}, PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("metric", "outcome"),
+    [
+        ("handoff_transfers_total", "unreachable"),
+        ("handoff_transfers_total", "connected"),
+        ("handoff_ring_seconds_bucket", "connected"),
+        ("handoff_answer_to_bridge_seconds_bucket", "connected"),
+        ("handoff_changeover_seconds_bucket", "connected"),
+    ],
+)
+def test_from_a_counter_or_a_bucket_a_call_is_found_in_the_log(
+    scraped: tuple[System, Prometheus], metric: str, outcome: str
+) -> None:
+    """By its exemplar, which has the id that `handoff log show` takes; it is within the bucket."""
+    system, prometheus = scraped
+    last = next(row for row in system.store.finished() if row.transfer.outcome == outcome)
+    call_id, transfer = last.call_id, last.transfer
+
+    def found() -> list[dict[str, Any]]:
+        exemplars = prometheus.exemplars(metric, transfer.requested_at)
+        ended_at = pytest.approx(transfer.ended_at, abs=0.001)
+        return [each for each in exemplars if each["labels"] == {"call_id": call_id} and each["timestamp"] == ended_at]
+
+    system.wait_until(found, PATIENCE)
+    exemplar = found()[-1]
+    if "le" in exemplar["series"]:
+        measured = measure(transfer)[metric.removesuffix("_bucket")]
+        assert float(exemplar["value"]) == pytest.approx(measured)
+        assert measured <= float(exemplar["series"]["le"])
+    else:
+        assert exemplar["series"]["outcome"] == outcome
 
 
 def test_each_transfer_is_posted_when_it_is_finished(scraped: tuple[System, Prometheus], receiver: Receiver) -> None:
