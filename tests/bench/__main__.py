@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import briefings, rows, voices
+from tests.bench import briefings, call_log, rows, voices
 from tests.bench.profiling import profile
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ MEASUREMENTS = {
     "throughput": rows.throughput,
     "cpu": rows.transfer_cpu,
     "memory": rows.transfer_memory,
+    "log": call_log.filter_log,
 }
 _STYLES = {"ok": "green", "missed": "red", "later": "dim", "not measured": "bold red"}
 
