@@ -366,11 +366,10 @@ def test_follow_shows_the_last_ones_and_those_that_come(operator: Operator, form
     ]
 
 
-def test_ten_thousand_entries_are_filtered_in_little_memory(operator: Operator, redis: RedisServer) -> None:
+def test_ten_thousand_entries_are_filtered_in_little_memory(operator: Operator) -> None:
     """They are read in pages: what has been looked at is not kept."""
     data = to_row(busy("t", NOW))
-    for number in range(10_000):
-        redis.ask("XADD", layout.LOG, "*", "call", ID, "transfer", data.replace(b'"t"', f'"t{number}"'.encode()))
+    log(operator, *(busy(f"t{number}") for number in range(10_000)))
     tracemalloc.start()
     try:
         result = operator.types("log", "--caller", "nobody", "--json")
@@ -379,3 +378,19 @@ def test_ten_thousand_entries_are_filtered_in_little_memory(operator: Operator, 
         tracemalloc.stop()
     assert json.loads(result.stdout) == []
     assert peak < len(data) * 10_000 / 2
+    assert len(listed(operator, "--caller", "alice")) == 10_000
+
+
+def test_the_log_keeps_the_newest_and_takes_no_more_memory_than_they_do(
+    operator: Operator, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis drops whole blocks of entries, which are of 100 at most."""
+    monkeypatch.setattr(layout, "LOG_LENGTH", 1000)
+    log(operator, *(busy(f"a{number:04}") for number in range(1100)))
+    before = redis.ask("MEMORY", "USAGE", layout.LOG)
+    for batch in "bcd":
+        log(operator, *(busy(f"{batch}{number:04}") for number in range(1000)))
+    assert 1000 <= redis.ask("XLEN", layout.LOG) <= 1100
+    assert redis.ask("MEMORY", "USAGE", layout.LOG) <= 1.1 * before
+    found = listed(operator)
+    assert found[:1000] == [f"d{number:04}" for number in reversed(range(1000))]
