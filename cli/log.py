@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import partial
 from itertools import islice
@@ -39,9 +40,11 @@ class LogCommands(Commands):
     """`handoff log` alone lists; a word behind it is another command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `list` before what is no command."""
+        """Put `list` before options, and say how an entry is shown to whoever has given but its id."""
         helps = set(self.get_help_option_names(ctx)) & set(args[:1])
         named = args[:1] and args[0] in self.commands
+        if not named and args[:1] and not args[0].startswith("-"):
+            raise click.UsageError(f"for one transfer or call, write: handoff log show {args[0]}", ctx)
         return super().parse_args(ctx, args if named or helps else ["list", *args])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -67,8 +70,9 @@ def log() -> None:
     "--outcome",
     "outcomes",
     type=click.Choice([outcome.value for outcome in Outcome]),
+    metavar="OUTCOME",
     multiple=True,
-    help="Only those that ended so; may be repeated.",
+    help=f"Only those that ended so; may be repeated. One of {', '.join(Outcome)}.",
 )
 @click.option("--caller", metavar="TEXT", default="", help="Only those whose caller has this in its identity.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help=f"At most so many, 0: all; as a table {SHOWN}.")
@@ -89,6 +93,8 @@ def list_log(  # noqa: PLR0917 click gives them by name
     """List what became of transfers, the newest first."""
     if as_csv and as_json:
         raise click.UsageError("--csv and --json exclude one another")
+    if follow and until is not None:
+        raise click.UsageError("--follow and --until exclude one another")
     choice = Choice(
         since=None if since is None else moment(since, "--since"),
         until=None if until is None else moment(until, "--until"),
@@ -96,6 +102,8 @@ def list_log(  # noqa: PLR0917 click gives them by name
         outcomes=outcomes,
         caller=caller,
     )
+    if choice.since is not None and choice.until is not None and choice.since >= choice.until:
+        raise click.UsageError("--since is not before --until, so there is nothing between them")
     damaged: list[Damaged] = []
     with connect(effective_settings(config)) as store:
         if follow:
@@ -118,7 +126,10 @@ def list_log(  # noqa: PLR0917 click gives them by name
 @log.command("show")
 @click.argument("prefix", metavar="ID")
 def show_entry(config: str | None, as_json: bool, prefix: str) -> None:
-    """Show all that is known of a transfer: ID is that of the transfer or of its call, or the beginning of it."""
+    """Show all that is known of a transfer.
+
+    ID is that of the transfer or of its call, or the beginning of it: a call shows all its transfers.
+    """
     damaged: list[Damaged] = []
     settings = effective_settings(config)
     with connect(settings) as store:
@@ -166,12 +177,12 @@ def _print_rows(entries: list[Logged]) -> None:
 
 
 def _print_array(entries: Iterable[Logged]) -> None:
-    """Write a JSON array, an entry a line, none of which is kept."""
-    click.echo("[", nl=False)
-    for number, entry in enumerate(entries):
-        click.echo(",\n " if number else "", nl=False)
-        print_json(entry_data(entry), one_line=True)
-    click.echo("]")
+    """Write a JSON array, an entry a line, none of which is kept; where none can be read nothing is written."""
+    before = "["
+    for entry in entries:
+        click.echo(f"{before}{json.dumps(entry_data(entry))}", nl=False)
+        before = ",\n "
+    click.echo("[]" if before == "[" else "]")
 
 
 def _print_csv(entries: Iterable[Logged]) -> None:

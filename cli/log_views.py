@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from routing.transfer_record import Attempt, Transfer
 
 COLUMNS = ("TIME", "TRANSFER", "CALLER", "TARGET", "MODE", "OUTCOME", "STATUS", "TO HUMAN", "TOOK")
-_HEARD = ("codec", "packets", "lost", "loss", "jitter", "mos")
+_HEARD = {name: name for name in ("packets", "lost", "loss", "jitter", "mos")} | {"sent_codec": "codec"}
+"""Columns of each party: `caller_sent_codec` is what came of it, `caller_codec` what it had agreed to."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a formula of a cell in a spreadsheet."""
 
@@ -123,8 +124,8 @@ def csv_row(entry: Logged) -> dict[str, object]:
         "answered": " ".join(found.codecs) if found else "",
         "transcoded": "" if changed is None else "yes" if changed else "no",
         **{
-            f"{party.value}_{name}": getattr(parties.get(party), name, None)
+            f"{party.value}_{column}": getattr(parties.get(party), name, None)
             for party in (Party.CALLER, Party.TARGET)
-            for name in _HEARD
+            for column, name in _HEARD.items()
         },
     }

@@ -69,17 +69,18 @@ def read_log(pages: Iterable[Iterable[Row]]) -> Iterator[Logged | Damaged]:
     """Read rows, newest first, and give the transfers: each with how it was heard, if its call has ended.
 
     A transfer that was logged twice (a holder too slow to save had logged it already) is given once, as it was logged
-    last. Of the rows read nothing is kept but the ids of transfers seen, and what is to be joined.
+    last. Of the rows read nothing is kept but the ids of transfers seen, and what is to be joined. What a newer version
+    has written besides is passed over: nodes are upgraded one after the other.
     """
     seen: set[str] = set()
     heard: dict[str, Heard] = {}
     for row in (row for page in pages for row in page):
         try:
             if row.kind == HEARD:
-                found = Heard.model_validate_json(row.data)
+                found = Heard.model_validate_json(row.data, extra="ignore")
                 heard.setdefault(found.transfer, found)
                 continue
-            transfer = Transfer.model_validate_json(row.data)
+            transfer = Transfer.model_validate_json(row.data, extra="ignore")
         except ValidationError as error:
             yield Damaged(row.position, row.call_id, _damage(row, error))
             continue

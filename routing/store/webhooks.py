@@ -124,7 +124,7 @@ def read_transfers(rows: Iterable[Row]) -> list[Logged]:
         if row.kind != TRANSFER:
             continue
         try:
-            transfer = Transfer.model_validate_json(row.data)
+            transfer = Transfer.model_validate_json(row.data, extra="ignore")
         except ValidationError:
             continue
         found[transfer.id] = Logged(row.position, row.call_id, transfer)

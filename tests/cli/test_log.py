@@ -182,6 +182,22 @@ def test_csv_and_json_exclude_one_another(operator: Operator) -> None:
     assert "exclude one another" in operator.fails(2, "log", "--csv", "--json")
 
 
+def test_what_leaves_nothing_to_show_is_refused(operator: Operator) -> None:
+    assert "--since is not before --until" in operator.fails(2, "log", "--since", "1h", "--until", "2h")
+    assert "--follow and --until exclude one another" in operator.fails(2, "log", "--follow", "--until", "1h")
+
+
+def test_an_id_alone_is_answered_with_the_command_that_shows_it(operator: Operator) -> None:
+    assert f"write: handoff log show {ID}" in operator.fails(2, "log", ID)
+
+
+def test_no_half_of_an_array_is_written_where_redis_is_away(operator: Operator, redis: RedisServer) -> None:
+    redis.stop()
+    result = operator.types("log", "--json")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "is not available" in json.loads(result.stderr)["error"]
+
+
 def test_csv_has_a_line_of_headings_and_a_cell_for_everything(operator: Operator) -> None:
     log(operator, busy(f"{ID}-1"), heard=None)
     log(operator, connected(f"{OTHER}-1"), heard=HEARD.model_copy(update={"transfer": f"{OTHER}-1"}), call_id=OTHER)
@@ -190,6 +206,12 @@ def test_csv_has_a_line_of_headings_and_a_cell_for_everything(operator: Operator
     assert (talked["endpoint"], talked["answered"], talked["transcoded"]) == ("sip:bob@example.com", "G722", "yes")
     assert (talked["time_to_human"], talked["attempts"], talked["cause"]) == ("4.0", "2", "")
     assert (talked["answer_to_bridge"], talked["changeover"]) == ("0.125", "0.0023")
+    assert (talked["caller_codec"], talked["caller_sent_codec"], talked["target_sent_codec"]) == (
+        "PCMA",
+        "PCMA",
+        "G722",
+    )
+    assert (refused["caller_codec"], refused["caller_sent_codec"]) == ("PCMA", "")
     assert (refused["answer_to_bridge"], refused["changeover"]) == ("", "")
     assert (talked["caller_mos"], talked["caller_lost"], talked["target_packets"]) == ("4.3", "30", "2800")
     assert talked["target_mos"] == ""

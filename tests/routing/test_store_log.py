@@ -69,6 +69,17 @@ def test_what_was_logged_since_a_position_is_read(store: Store) -> None:
     assert list(store.log(after=row.position)) == []
 
 
+def test_what_a_newer_version_has_written_besides_is_passed_over() -> None:
+    """Nodes are upgraded one after the other; the rest of the row is what it was. Webhooks are sent of it as well."""
+    store = MemoryStore()
+    finish(store, "t1")
+    store.tick(1.0, "node1", heard={CALL_ID: QUALITY})
+    before = list(store.log())
+    store.rows[:] = [row._replace(data=row.data[:-1] + b',"newer":{"x":1}}') for row in store.rows]
+    assert list(store.log()) == before
+    assert [logged.transfer.id for logged in store.log_after("0-0", 5).entries] == ["t1"]
+
+
 @pytest.mark.parametrize(
     ("kind", "data", "why"),
     [
