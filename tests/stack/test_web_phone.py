@@ -54,7 +54,14 @@ def page(browser: WebPhone) -> WebPhone:
 
 
 def handed_over(
-    talk: PhoneTalk, system: WebSystem, page: WebPhone, by: str, keys: str = "", scheme: str = "sip", **settings: object
+    talk: PhoneTalk,
+    system: WebSystem,
+    page: WebPhone,
+    by: str,
+    *,
+    keys: str = "",
+    scheme: str = "sip",
+    **settings: object,
 ) -> PhoneCall:
     """Hand a call over to a user at the page alone, and press `keys` there; gives it as the caller has it."""
     user = system.add_user("alice")
