@@ -221,7 +221,8 @@ class CallMedia(Hearing):
         """Join the caller and whom it talks with again as they last agreed; a failure shows at the next check."""
         peer = peer or _peer(call, Party.CALLER)
         name, sdp = tag(call, peer), call.media.of(peer)
-        types = payload_types(call.media.caller_view) if peer is Party.AGENT else spoken_types(call)
+        # What the caller was told is what an agent of the pool answered; a person may speak none of it.
+        types = payload_types(call.media.caller_view) if name == "agent" else spoken_types(call)
         offer = narrow(call.media.caller_sdp, types)
         try:
             self._join(call, name, sdp, offer, alike=agree(offer, sdp))

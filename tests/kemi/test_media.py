@@ -20,6 +20,7 @@ from rtpengine import (
     Security,
     UnblockMedia,
 )
+from rtpengine.sdp import payload_types
 from tests.kemi.calls import CALL_ID, anchored, leg, sdp, transfer
 
 if TYPE_CHECKING:
@@ -89,6 +90,19 @@ def test_a_bridge_that_fails_gives_the_caller_back_to_the_agent(
     assert "no ports left" in result.reason
     assert {"caller", "agent"} <= tags(pool)
     assert "leg1" not in tags(pool)
+
+
+@pytest.mark.parametrize(("agent_leg", "types"), [(0, ("0", "8")), (1, ("0",))])
+def test_the_one_before_is_joined_again_with_what_was_agreed(
+    pool: FakeRtpengine, media: CallMedia, agent_leg: int, types: tuple[str, ...]
+) -> None:
+    """An agent may have answered several codecs; a person in its place was bridged with the one that is spoken."""
+    call = ringing(pool, media, sdp(6000))
+    assert media.open_leg(call, leg()) is None
+    told = call.media.model_copy(update={"caller_view": sdp(4000, "0 8"), "agent_sdp": sdp(5000, "0 8")})
+    media.restore(call.model_copy(update={"agent_leg": agent_leg, "media": told}), Party.AGENT)
+    offer = next(command for _, command in reversed(pool.requests) if isinstance(command, Offer))
+    assert payload_types(offer.sdp) == types
 
 
 @pytest.mark.parametrize(("codec", "muted"), [(sdp(6000), []), (sdp(6000, "8"), ["caller", "leg1"])])
