@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kemi.offers import offered, spoken_sdp
 from routing.heard import Heard, PartyHeard
 from routing.outcomes import Outcome
 from routing.records import Party
-from rtpengine.sdp import voices
+from rtpengine.sdp import media_address, sends, voices
 
 if TYPE_CHECKING:
     from routing.records import Call
@@ -16,14 +17,19 @@ if TYPE_CHECKING:
     from rtpengine import CallQueried
 
 
-def with_codecs(call: Call, transfer: Transfer) -> Transfer:
-    """Note in a finished transfer what the caller speaks, and what the endpoints were offered if any was called."""
+def with_media(call: Call, transfer: Transfer) -> Transfer:
+    """Note in a finished transfer what the caller speaks, where, and what the endpoints were offered if called."""
     sdp = spoken_sdp(call)
     spoken, choice = voices(sdp), offered(sdp, transfer.codecs, keys=False)
     kept = () if choice.mask else spoken
     names = tuple(dict.fromkeys((*kept, *choice.transcode)))
     called = any(attempt.leg for attempt in transfer.attempts)
-    return transfer.model_copy(update={"caller_codec": spoken[0] if spoken else "", "offered": names if called else ()})
+    noted = {
+        "caller_codec": spoken[0] if spoken else "",
+        "caller_media": media_address(sdp),
+        "offered": names if called else (),
+    }
+    return transfer.model_copy(update=noted)
 
 
 def connected(call: Call) -> tuple[str, int] | None:
@@ -35,23 +41,23 @@ def connected(call: Call) -> tuple[str, int] | None:
     return None
 
 
-def heard(transfer_id: str, number: int, found: CallQueried, now: float) -> Heard:
-    """Tell how caller and person were heard."""
-    tags = {Party.CALLER: "caller", Party.TARGET: f"leg{number}"}
-    parties = {party: _party(found, tag) for party, tag in tags.items() if tag in found.tags}
+def heard(call: Call, transfer_id: str, number: int, found: CallQueried, now: float) -> Heard:
+    """Tell how caller and person were heard; a person who tried to hand the call on has the agent's place."""
+    person = Party.AGENT if call.agent_leg == number else Party.TARGET
+    sources = {
+        Party.CALLER: ("caller", call.media.caller_sdp),
+        Party.TARGET: (f"leg{number}", call.media.of(person)),
+    }
+    parties = {party: _party(found, tag, sdp) for party, (tag, sdp) in sources.items() if tag in found.tags}
     return Heard(transfer=transfer_id, ended_at=now, parties=parties)
 
 
-def _party(found: CallQueried, tag: str) -> PartyHeard:
+def _party(found: CallQueried, tag: str, sdp: str) -> PartyHeard:
     media, quality = found.tags[tag], found.quality(tag)
-    codec = media.codecs[0].partition("/")[0] if media.codecs else ""
-    if quality is None:
-        return PartyHeard(codec=codec, packets=media.packets)
-    return PartyHeard(
-        codec=codec,
+    heard = PartyHeard(
+        codec=media.codecs[0].partition("/")[0] if media.codecs else "",
         packets=media.packets,
-        mos=quality.mos,
-        jitter=quality.jitter,
-        loss=quality.loss,
-        lost=quality.lost,
+        last_at=media.last_packet or None,
+        on_hold=not sends(sdp),
     )
+    return heard.model_copy(update=asdict(quality)) if quality else heard

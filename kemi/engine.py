@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import KSR
 
-from kemi.call_log import with_codecs
+from kemi.call_log import with_media
 from routing import actions as do
 from routing.events import ConsultationOver, DeadlinePassed, Event
 from routing.machine import step
@@ -118,7 +118,7 @@ class Engine:
         if isinstance(event, DeadlinePassed) and call.node != self._node:
             call = call.model_copy(update={"node": self._node})  # whose it was has missed a deadline: it is gone
         recorded = (action.transfer for action in actions if isinstance(action, do.RecordTransfer))
-        finished = tuple(with_codecs(before, transfer) for transfer in recorded)
+        finished = tuple(with_media(before, transfer) for transfer in recorded)
         over = any(isinstance(action, do.ForgetCall) for action in actions)
         if over and not lease.forgotten:
             lease.forget(finished)

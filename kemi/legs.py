@@ -21,7 +21,7 @@ from routing.rules_strays import bye_stray, cancel_stray
 from routing.store import CallUnknown, LeaseLost, StoreError
 from routing.uris import host_of
 from routing.values import BadValue, check_endpoint, parse_sip_uri
-from rtpengine.sdp import voices
+from rtpengine.sdp import media_address, voices
 
 if TYPE_CHECKING:
     from kemi.context import Context
@@ -81,6 +81,8 @@ class Legs:
             sdp=body(),
             codecs=voices(body()),
             trying_at=_trying_at(),
+            source=text("$si"),
+            media=media_address(body()),
         )
 
     def failed(self) -> None:
@@ -104,7 +106,10 @@ class Legs:
             self._handle(call_id, LegRedirected(number, elsewhere))
         else:
             cause = q850(reply_headers("Reason"))
-            failed = LegFailed(number, status, reason or "Failed", not silent, cause=cause, trying_at=_trying_at())
+            size = self._context.outgoing.size_by_udp() if silent else None
+            failed = LegFailed(
+                number, status, reason or "Failed", not silent, cause=cause, trying_at=_trying_at(), size=size
+            )
             self._handle(call_id, failed)
 
     def _authorized(self, call: Call, asked: LegChallenged) -> LegChallenged:

@@ -239,7 +239,7 @@ class CallMedia(Hearing):
         if found is None:
             return None
         try:
-            return heard(*found, self._request(call, Query(call.id)), time.time())
+            return heard(call, *found, self._request(call, Query(call.id)), time.time())
         except RtpengineError:
             return None
 

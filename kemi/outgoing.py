@@ -198,6 +198,12 @@ class Outgoing:
         KSR.tm.t_on_failure(Callback.LEG_FAILURE)
         return done(KSR.tm.t_relay())
 
+    @staticmethod
+    def size_by_udp() -> int | None:
+        """Count the bytes of the INVITE that a failure route is about, if it went by UDP at last."""
+        by_udp = "/UDP" in (header("Via") or "") or text("$avp(by_udp)")
+        return int(text("$ml")) if by_udp else None
+
     def probe(self, uri: str, hop: str = "", call_id: str = "") -> bool:
         """Ask an endpoint, or a phone at its next hop, whether it is there (RFC 3261 section 11).
 

@@ -120,5 +120,8 @@ def note_attempt(
         ringing_at=leg.ringing_at,
         answered_at=leg.answered_at,
         codecs=leg.codecs,
+        source=leg.source,
+        media=leg.media,
+        size=leg.size,
     )
     return update_transfer(call, attempts=(*call.transfer.attempts, attempt))

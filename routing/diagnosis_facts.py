@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from routing.faults import Fault
     from routing.outcomes import Outcome
     from routing.transfer_record import Attempt, Transfer
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Diagnosis:
     """Why a transfer went wrong: the rule that says so, the cause, and how to mend it, in plain words."""
 
-    rule: str
+    rule: Fault
     cause: str
     mend: str
 

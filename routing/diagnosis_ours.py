@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from routing.diagnosis_facts import Diagnosis, Facts, is_name
+from routing.faults import Fault
 from routing.outcomes import Outcome
-from routing.transfer_record import Delivery, Transfer
 from routing.uris import transport_of
 
 ONE_DATAGRAM = 1300
@@ -13,31 +13,31 @@ CERTIFICATE = "TLS: "
 _CERTIFICATES = (
     (
         "not yet valid",
-        "clock_skew",
+        Fault.CLOCK_SKEW,
         "is not valid yet by the clock of this node",
         "set the clock here (chronyc tracking tells), or have its owner look at the beginning of its certificate",
     ),
     (
         "expired",
-        "certificate_expired",
+        Fault.CERTIFICATE_EXPIRED,
         "has expired by the clock of this node",
         "have its owner renew it; if it is new, set the clock here",
     ),
     (
         "mismatch",
-        "certificate_name",
+        Fault.CERTIFICATE_NAME,
         "is for another host",
         "call the endpoint by the name in its certificate, or have its owner get one with this name",
     ),
     (
         "issuer",
-        "certificate_authority",
+        Fault.CERTIFICATE_AUTHORITY,
         "is by a CA that is not trusted here, or its chain is not complete",
         "give the CA with --ca-file, or in tls.ca_file; or have its owner send the whole chain",
     ),
     (
         "signed",
-        "certificate_authority",
+        Fault.CERTIFICATE_AUTHORITY,
         "is signed by itself, or by a CA that is not trusted here",
         "give that certificate, or the CA, with --ca-file",
     ),
@@ -51,7 +51,7 @@ def caller_left(facts: Facts) -> Diagnosis | None:
     waited = (facts.transfer.ended_at or 0.0) - facts.transfer.requested_at
     why = "" if facts.transfer.cause is None else f" (Q.850 cause {facts.transfer.cause} in its BYE)"
     return Diagnosis(
-        "caller_hung_up",
+        Fault.CALLER_HUNG_UP,
         f"the caller hung up, or was lost, {waited:.0f} s after the transfer was asked for{why}",
         "if callers often do so, let people be found sooner (--strategy all_at_once, a shorter --ring-timeout), "
         "or tell callers that they are handed over (--announce)",
@@ -62,7 +62,7 @@ def cancelled(facts: Facts) -> Diagnosis | None:
     """Tell that somebody wanted it so."""
     if facts.outcome is not Outcome.CANCELLED:
         return None
-    return Diagnosis("cancelled", "the transfer was cancelled as asked", "nothing is to be mended")
+    return Diagnosis(Fault.CANCELLED, "the transfer was cancelled as asked", "nothing is to be mended")
 
 
 def certificate(facts: Facts) -> Diagnosis | None:
@@ -74,7 +74,7 @@ def certificate(facts: Facts) -> Diagnosis | None:
         if words in why:
             return Diagnosis(rule, f"the certificate of {facts.host} {what} ({why})", mend)
     mend = "look at it: openssl s_client -connect HOST:PORT -showcerts; and at --ca-file and tls.ca_file"
-    return Diagnosis("certificate", f"the certificate of {facts.host} is refused ({why})", mend)
+    return Diagnosis(Fault.CERTIFICATE, f"the certificate of {facts.host} is refused ({why})", mend)
 
 
 def not_sent(facts: Facts) -> Diagnosis | None:
@@ -85,13 +85,13 @@ def not_sent(facts: Facts) -> Diagnosis | None:
         return None
     if is_name(facts.host):
         return Diagnosis(
-            "dns",
+            Fault.DNS,
             f"no INVITE could be sent to {facts.uri}: DNS gives no usable address for {facts.host}",
             f"look at the name: dig {facts.host}, and its SRV records; correct the endpoint or the DNS. If the name is "
             f"right, see that sip.listen has the transport and the kind of address (IPv4, IPv6) that it leads to",
         )
     return Diagnosis(
-        "no_route",
+        Fault.NO_ROUTE,
         f"no INVITE could be sent to {facts.uri}: this node has no way to that address",
         f"see ip route get {facts.host}, and that sip.listen has the transport and the kind of address",
     )
@@ -102,7 +102,7 @@ def limit(facts: Facts) -> Diagnosis | None:
     if facts.theirs or not facts.reason.startswith("limit of "):
         return None
     return Diagnosis(
-        "limit",
+        Fault.LIMIT,
         f"{facts.uri} was not called, since it has as many calls from here as it may: {facts.reason}",
         "raise --max-calls if it can take more, or add endpoints or a --fallback",
     )
@@ -115,13 +115,13 @@ def user(facts: Facts) -> Diagnosis | None:
         return None
     if facts.status == 480:
         return Diagnosis(
-            "not_registered",
+            Fault.NOT_REGISTERED,
             f"no phone of {facts.uri} is registered here ({facts.reason})",
             "start or log in a phone; handoff users list shows who is registered, where and until when",
         )
     if facts.status == 404:
         mend = "add it with handoff users add, or correct the endpoint of the target"
-        return Diagnosis("no_such_user", f"there is no user {facts.uri} here", mend)
+        return Diagnosis(Fault.NO_SUCH_USER, f"there is no user {facts.uri} here", mend)
     return None
 
 
@@ -131,27 +131,20 @@ def media(facts: Facts) -> Diagnosis | None:
         return None
     if "keys for SRTP" in facts.reason or "fingerprint" in facts.reason:
         return Diagnosis(
-            "srtp",
+            Fault.SRTP,
             f"{facts.uri} answered with media that are not encrypted, but they must be ({facts.reason})",
             "have SRTP switched on there, or allow plain media with --srtp optional or off",
         )
     if "no codec that was offered" in facts.reason:
         answered = " ".join(facts.attempt.codecs) if facts.attempt else ""
         return Diagnosis(
-            "codec",
+            Fault.CODEC,
             f"{facts.uri} answered with {answered or 'no codec for voice'}, none of which it was offered "
             f"({' '.join(facts.transfer.offered) or 'the offer is unknown'})",
             "have one of the offered codecs switched on there, or offer what it has with --codec",
         )
-    if facts.reason == "no media":
-        return Diagnosis(
-            "no_audio",
-            "whoever answered sent no audio for as long as media.timeout allows, and was let go",
-            "open the UDP ports of rtpengine in the firewalls between here and there, and see that rtpengine says the "
-            "address by which it is reached",
-        )
     return Diagnosis(
-        "rtpengine",
+        Fault.RTPENGINE,
         f"rtpengine could not do what was needed: {facts.said}",
         "handoff doctor checks every rtpengine; look at its log, and whether it was started anew",
     )
@@ -162,36 +155,30 @@ def silence(facts: Facts) -> Diagnosis | None:
     if facts.theirs or facts.referred or facts.attempt is None or facts.outcome is not Outcome.UNREACHABLE:
         return None
     transport = transport_of(facts.uri)
-    size = _least_size(facts.transfer)
-    if transport == "udp" and size > ONE_DATAGRAM:
+    if facts.attempt.size > ONE_DATAGRAM:
+        tried = "" if transport else ", after it could not be sent by TCP"
         return Diagnosis(
-            "too_large",
-            f"{facts.uri} did not reply to an INVITE of more than {size} bytes by UDP, where anything over "
-            f"{ONE_DATAGRAM} is sent in pieces, which firewalls drop",
-            "let it go by TCP (;transport=tcp, or none) or carry less: fewer --header, --deliver speech",
+            Fault.TOO_LARGE,
+            f"{facts.uri} did not reply to an INVITE of {facts.attempt.size} bytes by UDP{tried}; by UDP, anything "
+            f"over {ONE_DATAGRAM} is sent in pieces, which firewalls drop",
+            "have it take SIP by TCP, and let it go so (;transport=tcp, or none; sip.listen with tcp); or carry less: "
+            "fewer --header, --deliver speech",
         )
     if transport in {"tls", "wss"}:
         return Diagnosis(
-            "tls",
+            Fault.TLS,
             f"no TLS connection to {facts.uri} came about, or nobody replied over it",
             f"try it: openssl s_client -connect {facts.host}:5061, with the port of the endpoint; if that fails, open "
             f"the firewall, correct the port, or see which versions of TLS it takes",
         )
     if transport in {"tcp", "ws"}:
         mend = "see that it listens on TCP at that port, and that no firewall drops it; or use ;transport=udp"
-        return Diagnosis("tcp", f"no TCP connection to {facts.uri} came about, or nobody replied over it", mend)
+        return Diagnosis(Fault.TCP, f"no TCP connection to {facts.uri} came about, or nobody replied over it", mend)
     return Diagnosis(
-        "no_reply",
+        Fault.NO_REPLY,
         f"{facts.uri} did not reply at all within sip.no_reply_timeout",
         "see that it runs, that address and port are right, and that no firewall drops SIP between here and there",
     )
-
-
-def _least_size(transfer: Transfer) -> int:
-    """Count the bytes that an INVITE had at least: of what its target adds to it, as far as that is recorded."""
-    added = sum(len(f"{name}: {value}\r\n".encode()) for name, value in transfer.headers.items())
-    body = transfer.summary if Delivery.BODY in transfer.deliver else ""
-    return added + len(body.encode(errors="replace"))
 
 
 def nobody_answers(facts: Facts) -> Diagnosis | None:
@@ -207,12 +194,12 @@ def nobody_answers(facts: Facts) -> Diagnosis | None:
         limited, setting = f"--ring-timeout ended it after {waited:.1f} s", "--ring-timeout"
     if attempt.ringing_at is None:
         return Diagnosis(
-            "never_rang",
+            Fault.NEVER_RANG,
             f"{facts.uri} took the INVITE but did not ring: {limited}",
             f"find out there why no phone rings (nobody logged in, a queue, a slow trunk); or raise {setting}",
         )
     return Diagnosis(
-        "ring_timeout",
+        Fault.RING_TIMEOUT,
         f"nobody answered: {facts.uri} began to ring after {attempt.ringing_at - attempt.started_at:.1f} s and rang "
         f"for {attempt.ended_at - attempt.ringing_at:.1f} s, then {limited}",
         f"if people would have answered, raise {setting}; else add endpoints or a --fallback",
@@ -226,13 +213,13 @@ def not_taken(facts: Facts) -> Diagnosis | None:
         return None
     if facts.outcome is Outcome.NO_ANSWER:
         return Diagnosis(
-            "no_key",
+            Fault.NO_KEY,
             f"{facts.uri} answered, but nobody pressed the key that takes the call: perhaps a voicemail box",
             "see that the phone sends keys as RTP events or SIP INFO; --accept says which key, and how long",
         )
     if facts.outcome is Outcome.REJECTED:
         did = "hung up before the caller came on" if facts.theirs else "did not press the key that takes the call"
-        return Diagnosis("declined", f"the person at {facts.uri} answered, but {did}", "nothing is to be mended")
+        return Diagnosis(Fault.DECLINED, f"the person at {facts.uri} answered, but {did}", "nothing is to be mended")
     return None
 
 

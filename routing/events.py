@@ -61,6 +61,10 @@ class LegAnswered(Event):
     codecs: tuple[str, ...] = ()
     """The voice codecs of its SDP."""
     trying_at: float | None = None
+    source: str = ""
+    """The address that the 2xx came from."""
+    media: str = ""
+    """The address that its SDP wants the media at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class LegFailed(Event):
     """An endpoint refused, or nothing came: `answered` is False when not a single response was received.
 
     `called` is False when it was not sent anything, since it has as many calls as it may have. `cause` is the Q.850
-    cause of its Reason header (RFC 6432).
+    cause of its Reason header (RFC 6432), `size` how many bytes an INVITE had that went by UDP and got no response.
     """
 
     leg: int
@@ -78,6 +82,7 @@ class LegFailed(Event):
     called: bool = True
     cause: int | None = None
     trying_at: float | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ class PartyHeard(Record):
     """Percent of the packets, on average."""
     lost: int | None = None
     """Packets."""
+    last_at: int | None = None
+    """When the last packet came, to the second; None where that is not known."""
+    on_hold: bool = False
+    """Whether it has said that it does not send."""
 
 
 class Heard(Record):

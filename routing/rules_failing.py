@@ -134,7 +134,7 @@ def leg_failed(call: Call, event: ev.LegFailed, now: float) -> Step:
     leg = call.calling(event.leg)
     assert leg is not None, "it was being called"
     outcome = outcome_of(event.status) if event.answered else Outcome.UNREACHABLE
-    leg = leg.model_copy(update={"trying_at": leg.trying_at or event.trying_at})
+    leg = leg.model_copy(update={"trying_at": leg.trying_at or event.trying_at, "size": event.size or 0})
     for_all, theirs = event.status >= 600, event.answered and event.called
     return fail_leg(
         call, leg, outcome, event.status, event.reason, now, for_all=for_all, theirs=theirs, cause=event.cause

@@ -69,11 +69,14 @@ def referral_reported(call: Call, event: ev.ReferralReported, now: float) -> Ste
         return call, [ACCEPTED, *told]
     learned = do.LearnTrunk(call.trunk, Verdict.WORKS, event.status)
     if 200 <= event.status < 300:
-        call, told = tell_agent(_note(call, event.status, event.reason, now, theirs=True), 200, "OK", final=True)
+        call, told = tell_agent(
+            _note(call, event.status, event.reason, now, theirs=True, reported=True), 200, "OK", final=True
+        )
         call, recorded = finish(update_transfer(call, answered_at=now), Outcome.CONNECTED, 200, "OK", now)
         call, released = end(call, ELSEWHERE)
         return call, [ACCEPTED, learned, *told, *recorded, *released, do.ForgetCall()]
-    call, failed = _fail(call, outcome_of(event.status), event.status, event.reason, now, theirs=True)
+    outcome = outcome_of(event.status)
+    call, failed = _fail(call, outcome, event.status, event.reason, now, theirs=True, reported=True)
     return call, [ACCEPTED, learned, *failed]
 
 
@@ -85,7 +88,7 @@ def unreported(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
     learned: list[Action] = []
     if not referral.reported:
         learned = [do.LearnTrunk(call.trunk, Verdict.SILENT, TIMED_OUT.cause)]
-    call, failed = _fail(call, outcome, TIMED_OUT.cause, TIMED_OUT.text, now, theirs=False)
+    call, failed = _fail(call, outcome, TIMED_OUT.cause, TIMED_OUT.text, now, theirs=False, reported=referral.reported)
     return call, [*learned, *failed]
 
 
@@ -95,7 +98,7 @@ def referral_over(call: Call, event: ev.ReferralReported, now: float) -> Step:
     return call, [do.RefuseRequest(481, "Subscription Does Not Exist")]
 
 
-def _note(call: Call, status: int, reason: str, now: float, *, theirs: bool) -> Call:
+def _note(call: Call, status: int, reason: str, now: float, *, theirs: bool, reported: bool) -> Call:
     transfer, referral = _under_way(call)
     attempt = Attempt(
         uri=referral.uri,
@@ -105,13 +108,16 @@ def _note(call: Call, status: int, reason: str, now: float, *, theirs: bool) -> 
         ended_at=now,
         method=Method.REFER,
         theirs=theirs,
+        reported=reported,
     )
     return update_transfer(call, attempts=(*transfer.attempts, attempt), referral=None)
 
 
-def _fail(call: Call, outcome: Outcome, status: int, reason: str, now: float, *, theirs: bool) -> Step:
+def _fail(
+    call: Call, outcome: Outcome, status: int, reason: str, now: float, *, theirs: bool, reported: bool = False
+) -> Step:
     """Have the next endpoint called; with the method `auto` by ourselves, from the first one on."""
-    call = _note(call, status, reason, now, theirs=theirs)
+    call = _note(call, status, reason, now, theirs=theirs, reported=reported)
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"
     if transfer.method is Method.AUTO:

@@ -140,7 +140,8 @@ def answer(call: Call, event: ev.LegAnswered, now: float) -> Step:
     assert leg is not None, "it was being called"
     call, cancelled = _answered_elsewhere(call, leg, now)
     trying_at = leg.trying_at or event.trying_at
-    leg = leg.model_copy(update={"answered_at": now, "trying_at": trying_at, "codecs": event.codecs})
+    told = {"codecs": event.codecs, "source": event.source, "media": event.media}
+    leg = leg.model_copy(update={"answered_at": now, "trying_at": trying_at, **told})
     call = update_transfer(call, answered_at=now)
     transfer = call.transfer
     assert transfer is not None, "a transfer is under way"

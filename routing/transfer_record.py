@@ -145,6 +145,12 @@ class Leg(Record):
     answered_at: float | None = None
     codecs: tuple[str, ...] = ()
     """Those of its answer that carry a voice, the preferred one first."""
+    source: str = ""
+    """The address that its answer came from."""
+    media: str = ""
+    """The address that its answer wants the media at."""
+    size: int = 0
+    """Bytes of its INVITE, if that went by UDP and got no response."""
 
     @property
     def endpoint(self) -> str:
@@ -175,6 +181,14 @@ class Attempt(Record):
     answered_at: float | None = None
     codecs: tuple[str, ...] = ()
     """The voice codecs of its answer, if it has answered."""
+    source: str = ""
+    """The address that its answer came from."""
+    media: str = ""
+    """The address that its answer wanted the media at."""
+    size: int = 0
+    """Bytes of the last INVITE, if that went by UDP and got no response."""
+    reported: bool = False
+    """Whether a NOTIFY has told how the call of the caller's side goes, or went."""
 
 
 class Origin(Record):
@@ -288,6 +302,8 @@ class Transfer(Record):
     """Known of a finished transfer, in the call log."""
     caller_codec: str = ""
     """What the caller speaks, in the call log."""
+    caller_media: str = ""
+    """The address that the caller wants its media at, in the call log."""
     offered: tuple[str, ...] = ()
     """The voice codecs that the endpoints were offered, in the call log."""
 

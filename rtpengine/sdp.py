@@ -89,6 +89,14 @@ def endpoint(sdp: str) -> tuple[str, int, tuple[str, ...]]:
     return address[1] if address else "", 0, ()
 
 
+def media_address(sdp: str) -> str:
+    """Find where the first audio stream is wanted: by its own line, else by that of the session (RFC 4566 5.7)."""
+    session, *streams = re.split(r"^m=", sdp, flags=re.MULTILINE)
+    own = next((stream for stream in streams if stream.startswith("audio ")), "")
+    found = _CONNECTION.search(own) or _CONNECTION.search(session)
+    return found[1] if found else ""
+
+
 def profile(sdp: str) -> str:
     """Name the profile of the first audio stream, such as RTP/AVP, or RTP/SAVP where it is encrypted."""
     return next((profile for kind, _, profile, _ in _MEDIA.findall(sdp) if kind == "audio"), "")

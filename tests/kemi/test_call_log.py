@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from kemi.call_log import connected, heard, with_codecs
+from kemi.call_log import connected, heard, with_media
 from kemi.ended import ENDED
 from kemi.message import q850
 from kemi.performer import Performer
@@ -50,19 +50,19 @@ def test_what_was_offered_is_the_callers_codec_and_those_of_the_target(
     codecs: tuple[str, ...], offered: tuple[str, ...]
 ) -> None:
     """As `CallMedia.offer_leg` asks rtpengine to: the caller's own comes first, unless the target does not take it."""
-    done = with_codecs(after(), finished(attempt(), codecs=codecs))
-    assert (done.caller_codec, done.offered) == ("PCMU", offered)
+    done = with_media(after(), finished(attempt(), codecs=codecs))
+    assert (done.caller_codec, done.caller_media, done.offered) == ("PCMU", "127.0.0.1", offered)
 
 
 def test_where_nobody_was_called_nothing_was_offered() -> None:
-    done = with_codecs(after(), finished(attempt(leg=0, status=503), outcome=Outcome.UNREACHABLE))
+    done = with_media(after(), finished(attempt(leg=0, status=503), outcome=Outcome.UNREACHABLE))
     assert (done.caller_codec, done.offered) == ("PCMU", ())
 
 
 def test_a_caller_without_sdp_speaks_nothing_that_is_known() -> None:
     call = after()
     call = call.model_copy(update={"media": call.media.model_copy(update={"caller_sdp": "", "caller_view": ""})})
-    assert with_codecs(call, finished(attempt())).caller_codec == ""
+    assert with_media(call, finished(attempt())).caller_codec == ""
 
 
 def test_the_last_person_who_was_connected_is_the_one_who_is_heard() -> None:
@@ -86,15 +86,26 @@ def test_what_came_from_each_party_is_told_as_far_as_it_is_known() -> None:
 
     tags = {"caller": party("caller", 5, "PCMA/8000"), "leg2": party("leg2", 6), "agent": party("agent", 7)}
     found = CallQueried(1, tags, {5: Quality(4.3, 2, 1, 9)})
-    assert heard("t1", 2, found, 100.0) == Heard(
+    call = after()
+    assert heard(call, "t1", 2, found, 100.0) == Heard(
         transfer="t1",
         ended_at=100.0,
         parties={
-            Party.CALLER: PartyHeard(codec="PCMA", packets=7, mos=4.3, jitter=2, loss=1, lost=9),
-            Party.TARGET: PartyHeard(packets=7),
+            Party.CALLER: PartyHeard(codec="PCMA", packets=7, mos=4.3, jitter=2, loss=1, lost=9, last_at=1),
+            Party.TARGET: PartyHeard(packets=7, last_at=1),
         },
     )
-    assert set(heard("t1", 3, found, 100.0).parties) == {Party.CALLER}
+    assert set(heard(call, "t1", 3, found, 100.0).parties) == {Party.CALLER}
+
+
+@pytest.mark.parametrize(("agent_leg", "held"), [(0, "target_sdp"), (2, "agent_sdp")])
+def test_who_is_on_hold_need_not_be_heard(agent_leg: int, held: str) -> None:
+    """Also a person who tried to hand the call on, and so has the agent's place."""
+    party = PartyMedia("leg2", (), (Stream(1, rtcp=False, last_packet=1, packets=0, bytes=1, errors=0),))
+    call = after().model_copy(update={"agent_leg": agent_leg})
+    sdps = call.media.model_copy(update={held: sdp(6000, "0", "a=inactive")})
+    found = heard(call.model_copy(update={"media": sdps}), "t1", 2, CallQueried(1, {"leg2": party}), 100.0)
+    assert found.parties == {Party.TARGET: PartyHeard(on_hold=True)}
 
 
 def talked() -> tuple[Bench, Call]:

@@ -116,12 +116,12 @@ TRANSFERS = some(
     attempts=many(
         some(
             Attempt,
-            **dict.fromkeys(("uri", "reason"), TEXTS),
-            status=NUMBERS,
+            **dict.fromkeys(("uri", "reason", "source", "media"), TEXTS),
+            **dict.fromkeys(("status", "size"), NUMBERS),
             **dict.fromkeys(("started_at", "ended_at"), TIMES),
             method=st.sampled_from(Method),
             leg=NUMBERS,
-            theirs=st.booleans(),
+            **dict.fromkeys(("theirs", "reported"), st.booleans()),
             cause=st.none() | NUMBERS,
             challenged=NUMBERS,
             **dict.fromkeys(("trying_at", "ringing_at", "answered_at"), st.none() | TIMES),
@@ -133,13 +133,13 @@ TRANSFERS = some(
     reason=st.none() | TEXTS,
     cause=st.none() | NUMBERS,
     origin=st.none() | some(Origin, **dict.fromkeys(Origin.__annotations__, TEXTS)),
-    caller_codec=TEXTS,
+    **dict.fromkeys(("caller_codec", "caller_media"), TEXTS),
     offered=many(TEXTS),
 )
 LEGS = some(
     Leg,
-    number=NUMBERS,
-    **dict.fromkeys(("uri", "call_id", "tag", "sender", "route"), TEXTS),
+    **dict.fromkeys(("number", "size"), NUMBERS),
+    **dict.fromkeys(("uri", "call_id", "tag", "sender", "route", "source", "media"), TEXTS),
     **dict.fromkeys(("started_at", "ring_until"), TIMES),
     cseq=NUMBERS,
     max_calls=st.none() | NUMBERS,

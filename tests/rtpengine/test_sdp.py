@@ -11,6 +11,7 @@ from rtpengine.sdp import (
     has_fingerprint,
     has_ice,
     has_keys,
+    media_address,
     narrow,
     payload_types,
     profile,
@@ -49,6 +50,22 @@ def test_an_offer_is_narrowed_to_what_was_agreed_and_other_streams_are_left() ->
 
 def test_an_offer_of_which_nothing_was_agreed_is_left_as_it_is() -> None:
     assert narrow(TWO_STREAMS, {"9"}) == TWO_STREAMS
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (sdp(20000), "127.0.0.1"),
+        (
+            "v=0\r\nc=IN IP4 10.0.0.1\r\nm=video 5 RTP/AVP 96\r\nc=IN IP4 10.0.0.2\r\nm=audio 5 RTP/AVP 0\r\n",
+            "10.0.0.1",
+        ),
+        ("v=0\r\nc=IN IP4 10.0.0.1\r\nm=audio 5 RTP/AVP 0\r\nc=IN IP4 10.0.0.3\r\n", "10.0.0.3"),
+        ("v=0\r\nm=audio 5 RTP/AVP 0\r\n", ""),
+    ],
+)
+def test_the_address_of_the_audio_is_its_own_or_that_of_the_session(text: str, address: str) -> None:
+    assert media_address(text) == address
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def failed_with(talk: Talk, outcome: Outcome, status: int) -> None:
     talk.system.wait_until(lambda: talk.record.state is State.TALKING)
     (transfer,) = talk.record.history
     assert (transfer.outcome, transfer.status) == (outcome, status)
-    only_logged = {"origin": None, "caller_codec": "", "offered": ()}
+    only_logged = {"origin": None, "caller_codec": "", "caller_media": "", "offered": ()}
     assert talk.last_transfer.model_copy(update=only_logged) == transfer
     assert talk.record.leg is None
     assert set(talk.record.deadlines) == {"check"}
