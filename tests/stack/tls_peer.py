@@ -14,6 +14,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "dev_ca.sh"
 
@@ -31,17 +32,24 @@ class Authority:
         self._make(*(["--expired"] if expired else []), name, *hosts)
         return self._folder / f"{name}.pem", self._folder / f"{name}.key"
 
-    def certify_later(self, name: str, host: str) -> tuple[Path, Path]:
-        """Make a certificate for a host that begins to be valid tomorrow."""
+    def certify_again(
+        self, name: str, host: str, *, begins_tomorrow: bool = False, by_itself: bool = False, for_clients: bool = False
+    ) -> tuple[Path, Path]:
+        """Make a certificate for a host that begins to be valid tomorrow, is signed by itself, or is for clients."""
         certificate, key = self.certify(name, host)
         good = x509.load_pem_x509_certificate(certificate.read_bytes())
-        signing = serialization.load_pem_private_key((self._folder / "ca.key").read_bytes(), None)
+        signing = serialization.load_pem_private_key((key if by_itself else self._folder / "ca.key").read_bytes(), None)
         assert isinstance(signing, ec.EllipticCurvePrivateKey)
-        builder = x509.CertificateBuilder(good.issuer, good.subject, good.public_key(), x509.random_serial_number())
-        tomorrow = datetime.now(UTC) + timedelta(days=1)
-        builder = builder.not_valid_before(tomorrow).not_valid_after(tomorrow + timedelta(days=1))
+        issuer = good.subject if by_itself else good.issuer
+        builder = x509.CertificateBuilder(issuer, good.subject, good.public_key(), x509.random_serial_number())
+        begins = datetime.now(UTC) + timedelta(days=1 if begins_tomorrow else -1)
+        builder = builder.not_valid_before(begins).not_valid_after(begins + timedelta(days=2))
+        others = (x509.ExtendedKeyUsage,) if for_clients else (x509.AuthorityKeyIdentifier,) if by_itself else ()
         for extension in good.extensions:
-            builder = builder.add_extension(extension.value, extension.critical)
+            if not isinstance(extension.value, others):
+                builder = builder.add_extension(extension.value, extension.critical)
+        if for_clients:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         made = builder.sign(signing, hashes.SHA256())
         certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
         return certificate, key

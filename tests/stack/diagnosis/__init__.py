@@ -1,0 +1,1 @@
+"""Real transfers that fail, and the cause and mend that the commands tell of each."""
