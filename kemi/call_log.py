@@ -14,7 +14,7 @@ from rtpengine.sdp import media_address, sends, voices
 if TYPE_CHECKING:
     from routing.records import Call
     from routing.transfer_record import Transfer
-    from rtpengine import CallQueried
+    from rtpengine import CallQueried, PartyMedia, Quality
 
 
 def with_media(call: Call, transfer: Transfer) -> Transfer:
@@ -42,18 +42,21 @@ def connected(call: Call) -> tuple[str, int] | None:
 
 
 def heard(call: Call, transfer_id: str, number: int, found: CallQueried, now: float) -> Heard:
-    """Tell how caller and person were heard; a person who tried to hand the call on has the agent's place."""
+    """Tell how caller and person were heard: each says by RTCP how it hears the other one.
+
+    A person who tried to hand the call on has the agent's place.
+    """
     person = Party.AGENT if call.agent_leg == number else Party.TARGET
-    sources = {
-        Party.CALLER: ("caller", call.media.caller_sdp),
-        Party.TARGET: (f"leg{number}", call.media.of(person)),
-    }
-    parties = {party: _party(found, tag, sdp) for party, (tag, sdp) in sources.items() if tag in found.tags}
+    caller, leg = "caller", f"leg{number}"
+    parties = {}
+    if caller in found.tags:
+        parties[Party.CALLER] = _party(found.tags[caller], found.quality(leg), call.media.caller_sdp)
+    if leg in found.tags:
+        parties[Party.TARGET] = _party(found.tags[leg], found.quality(caller), call.media.of(person))
     return Heard(transfer=transfer_id, ended_at=now, parties=parties)
 
 
-def _party(found: CallQueried, tag: str, sdp: str) -> PartyHeard:
-    media, quality = found.tags[tag], found.quality(tag)
+def _party(media: PartyMedia, quality: Quality | None, sdp: str) -> PartyHeard:
     heard = PartyHeard(
         codec=media.codecs[0].partition("/")[0] if media.codecs else "",
         packets=media.packets,

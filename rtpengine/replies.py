@@ -84,7 +84,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How well a source is received, on average, as RTCP reports say; `mos` is from 1 to 5.
+    """How well somebody receives, on average, as its own RTCP reports say; `mos` is from 1 to 5.
 
     `jitter` is in milliseconds, `loss` in percent, `lost` counts packets.
     """
@@ -121,7 +121,7 @@ class CallQueried:
     created: int
     tags: Mapping[str, PartyMedia]
     qualities: Mapping[int, Quality] = field(default_factory=dict)
-    """By SSRC; those of which no RTCP report has come are not there."""
+    """By the SSRC of who reports, of what it receives; those of whom no RTCP report has come are not there."""
 
     @classmethod
     def read(cls, answer: Dictionary) -> CallQueried:
@@ -138,7 +138,7 @@ class CallQueried:
         return cls(_integer(answer, "created"), tags, {ssrc: good for ssrc, good in found.items() if good})
 
     def quality(self, tag: str) -> Quality | None:
-        """Tell how well a party is received; None where no RTCP report says so."""
+        """Tell how well a party receives the one it talks with; None where no RTCP report of its own says so."""
         streams = self.tags[tag].streams if tag in self.tags else ()
         found = (self.qualities.get(stream.ssrc) for stream in streams if stream.ssrc is not None and not stream.rtcp)
         return next((quality for quality in found if quality), None)

@@ -81,11 +81,13 @@ def test_a_call_that_nobody_got_or_that_the_callers_side_took_away_has_nobody_to
 
 
 def test_what_came_from_each_party_is_told_as_far_as_it_is_known() -> None:
+    """How well, the other one says: rtpengine has it by the SSRC of who reports."""
+
     def party(tag: str, ssrc: int, *codecs: str) -> PartyMedia:
         return PartyMedia(tag, codecs, (Stream(1, rtcp=False, last_packet=1, packets=7, bytes=1, errors=0, ssrc=ssrc),))
 
     tags = {"caller": party("caller", 5, "PCMA/8000"), "leg2": party("leg2", 6), "agent": party("agent", 7)}
-    found = CallQueried(1, tags, {5: Quality(4.3, 2, 1, 9)})
+    found = CallQueried(1, tags, {6: Quality(4.3, 2, 1, 9)})
     call = after()
     assert heard(call, "t1", 2, found, 100.0) == Heard(
         transfer="t1",

@@ -10,7 +10,9 @@ import pytest
 from routing.diagnosis_heard import LONG_ENOUGH
 from routing.faults import Fault
 from routing.outcomes import Outcome
+from rtpengine import Query
 from tests.stack.diagnosis.shown import LISTED, connected, invited, shown
+from tests.stack.rtcp import RtcpPeer
 
 if TYPE_CHECKING:
     from tests.stack.message import Message
@@ -113,3 +115,31 @@ def test_a_person_behind_nat_who_is_heard_has_nothing_to_mend(talk: Talk) -> Non
     talk.system.wait_until(lambda: talk.system.store.finished(1)[0].heard is not None)
     with pytest.raises(AssertionError, match="'diagnosis': None"):
         shown(talk, Fault.NAT_ADDRESS, Outcome.CONNECTED)
+
+
+@pytest.mark.parametrize(LISTED, [(Fault.ONE_WAY_AUDIO, Outcome.CONNECTED)])
+@pytest.mark.parametrize("deaf", ["caller", "person"])
+def test_somebody_whose_phone_reports_that_nothing_arrives(
+    talk: Talk, deaf: str, fault: Fault, outcome: Outcome
+) -> None:
+    """All that both send reaches rtpengine."""
+    invite = invited(talk)
+    connected(talk, invite)
+    talk.target_voice.talk_to(invite.body)
+    talk.hear_target()
+    call = talk.record.id
+    with (
+        RtcpPeer(talk.caller_voice.ssrc, talk.answer.body, loss=96 if deaf == "caller" else 1) as caller,
+        RtcpPeer(talk.target_voice.ssrc, invite.body, loss=96 if deaf == "person" else 1) as person,
+    ):
+
+        def reported() -> bool:
+            caller.report()
+            person.report()
+            found = talk.system.media.request("media1", Query(call))
+            return all(found.quality(tag) for tag in ("caller", "leg1"))
+
+        talk.system.wait_until(reported)
+    lasts(talk)
+    page = over(talk, fault, outcome)
+    assert f"the {deaf} heard nothing: the {deaf} reports by RTCP" in page
