@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "Diagnosis", "diagnose"]
 
-RULES: tuple[Rule, ...] = (*OURS[:2], refer, rested, *OURS[2:], login, offer, caller_id, congestion, glare, said)
+RULES: tuple[Rule, ...] = (*OURS[:2], glare, refer, rested, *OURS[2:], login, offer, caller_id, congestion, said)
 """In this order: what ended all, what can be mended here, what the endpoint said."""
 
 

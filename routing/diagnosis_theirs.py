@@ -102,6 +102,11 @@ def refer(facts: Facts) -> Diagnosis | None:
             + f" how its call to {facts.uri} goes",
             "use --method invite, or auto, which does that by itself; handoff trunks shows what was learned",
         )
+    if facts.status == PENDING:
+        mend = "a later transfer may succeed; --method auto calls the target from here meanwhile"
+        return Diagnosis(
+            Fault.GLARE, f"the trunk had another request pending when it got the REFER ({facts.said})", mend
+        )
     return Diagnosis(
         Fault.REFER_REFUSED,
         f"the trunk refused the REFER itself ({facts.said}); nobody was called",

@@ -184,6 +184,7 @@ CASES = [
     theirs("rested", Outcome.BUSY, 486, "sip:old@192.0.2.1", "408 x", transfer={"attempts": (RESTED, BUSY)}),
     theirs("glare_storm", Outcome.REJECTED, 491, "2 requests", "14.1", transfer={"attempts": (PENDING, PENDING)}),
     theirs("refer_refused", Outcome.REJECTED, 603, "nobody was called", "--method invite", attempt=REFER),
+    theirs("glare", Outcome.REJECTED, 491, "when it got the REFER", attempt=REFER),
     theirs("refer_failed", Outcome.BUSY, 486, "own call", "it is busy", "--fallback", attempt=REFER | REPORTED),
     theirs("refer_failed", Outcome.AUTH_FAILED, 407, "could not be reached", attempt=REFER | REPORTED),
     theirs("refer_login", AUTH, 407, "[[trunks]]", attempt=REFER),

@@ -8,7 +8,7 @@ import pytest
 
 from routing.faults import Fault
 from routing.outcomes import Outcome
-from tests.stack.diagnosis.shown import LISTED, asked, ended
+from tests.stack.diagnosis.shown import LISTED, asked, ended, refuse
 from tests.stack.test_refer_outwards import REPORT
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def report(talk: Talk, status: int) -> None:
     [
         (405, "nobody was called", Fault.REFER_REFUSED, Outcome.REJECTED),
         (603, "nobody was called", Fault.REFER_REFUSED, Outcome.REJECTED),
+        (491, "the trunk had another request pending", Fault.GLARE, Outcome.REJECTED),
         (407, "wants a login", Fault.REFER_LOGIN, Outcome.AUTH_FAILED),
         (202, "did not report", Fault.REFER_SILENT, Outcome.UNREACHABLE),
     ],
@@ -57,6 +58,17 @@ def test_a_trunk_whose_own_call_fails(talk: Talk, status: int, words: str, fault
     page = ended(talk, fault, outcome)
     assert words in page
     assert "the trunk took the REFER" in page
+
+
+@pytest.mark.parametrize(LISTED, [(Fault.GLARE_STORM, Outcome.REJECTED)])
+def test_a_trunk_and_an_endpoint_at_which_something_is_always_pending(
+    talk: Talk, fault: Fault, outcome: Outcome
+) -> None:
+    talk.system.store.forget_trunk("carrier")  # or REFER is not tried, by what was learned before
+    asked(talk, method="auto")
+    talk.caller.reply(talk.caller.expect("REFER"), 491)
+    refuse(talk, talk.target.expect("INVITE"), 491)
+    assert "2 requests of this transfer were refused" in ended(talk, fault, outcome)
 
 
 @pytest.mark.parametrize(LISTED, [(Fault.REFER_SILENT, Outcome.NO_ANSWER)])
