@@ -67,7 +67,7 @@ def exporter(config: str | None, as_json: bool, listen: str | None) -> None:
 
 
 def _send_webhooks(settings: Settings, secret: Secret | None, stop: threading.Event) -> None:
-    """Post finished transfers until it is told to stop, or only wait for that where nobody wants to know of them."""
+    """Post what becomes of transfers until it is told to stop, or only wait for that where nobody wants to know."""
     if not settings.webhooks.urls:
         stop.wait()
         return

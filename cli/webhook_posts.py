@@ -1,4 +1,4 @@
-"""What webhooks say: an entry of the call log as a signed HTTP request.
+"""What webhooks say: news of a transfer as a signed HTTP request.
 
 A receiver checks X-Handoff-Signature, which is "sha256=" and the HMAC-SHA256 (RFC 2104, hexadecimal) of the value of
 X-Handoff-Timestamp, a full stop and the body; and that the timestamp is not old, so that nobody sends it again.
@@ -12,7 +12,6 @@ import json
 from typing import TYPE_CHECKING
 
 from cli.views import transfer_data
-from routing.outcomes import Outcome
 from routing.secret_sources import find_value
 from routing.secrets import Secret
 from routing.store import Post
@@ -22,29 +21,36 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from routing.settings_model import Webhooks
-    from routing.store import Logged
+    from routing.store import News
 
 LONGEST_DELAY = 600.0
 """Seconds between two attempts at most."""
 ID_LENGTH = 12
 
 
-def make_posts(logged: Logged, settings: Webhooks, now: float) -> list[Post]:
-    """Make what is to be sent about a finished transfer: a post for each receiver, if they want to know of it."""
-    event = "connected" if logged.transfer.outcome is Outcome.CONNECTED else "failed"
-    if event not in settings.events:
+def make_posts(news: News, settings: Webhooks, now: float) -> list[Post]:
+    """Make what is to be sent about a transfer: a post for each receiver, if they want to know of it."""
+    if news.event not in settings.events:
         return []
-    event_id, name = logged.transfer.id, f"transfer.{event}"
-    data = {"id": event_id, "event": name, "call": logged.call_id, "transfer": transfer_data(logged.transfer)}
-    body = json.dumps(data)
+    event = f"transfer.{news.event}"
+    head = {"id": news.id, "event": event, "at": news.at, "call": news.call_id}
+    body = json.dumps({**head, "transfer": transfer_data(news.transfer)})
     return [
-        Post(id=_post_id(event_id, url), url=url, event=name, event_id=event_id, body=body, queued_at=now)
+        Post(
+            id=_short(news.id, url),
+            url=url,
+            lane=_short("lane", news.transfer.id, url),
+            event=event,
+            event_id=news.id,
+            body=body,
+            queued_at=now,
+        )
         for url in settings.urls
     ]
 
 
-def _post_id(event_id: str, url: str) -> str:
-    return hashlib.sha256(f"{event_id} {url}".encode()).hexdigest()[:ID_LENGTH]
+def _short(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:ID_LENGTH]
 
 
 def request_headers(post: Post, secret: Secret | None, now: float) -> dict[str, str]:

@@ -1,26 +1,28 @@
-"""Posting finished transfers to whoever wants to know of them; the exporter does it, in a thread of its own.
+"""Posting what becomes of transfers to whoever wants to know; the exporter does it.
 
-It may run on all nodes: each event is queued by one of them, in the same step in which the position in the call log
+It may run on all nodes: each event is queued by one of them, in the same step in which the position in what is news
 moves on, and each post is claimed by one. Who dies with a post in hand loses only time: it is claimed again later, so
-a receiver may in such a case get an event twice, with the same id.
+a receiver may in such a case get an event twice, with the same id. A receiver gets the events of one transfer in order,
+unless it has refused one several times.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from urllib3 import PoolManager, Timeout
-from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError  # noqa: A004 - it is the one meant here
-
 from cli.webhook_posts import delay_after, make_posts, request_headers, shown_url
+from cli.webhook_request import post as request
 from routing.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from routing.secrets import Secret
     from routing.settings_model import Webhooks
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 AT_ONCE = 16
 """Most posts under way at once."""
 EVERY = 0.25
-"""Seconds between two looks at the call log."""
+"""Seconds between two looks at what is news."""
 REST = 1.0
 """Seconds until a Redis that is away is asked again."""
 PAGE = 100
 QUEUE_LENGTH = 10_000
-"""Most posts that wait; beyond it the call log is not read on, and keeps the events meanwhile."""
+"""Most posts that wait; beyond it no more are made, and the call log keeps the ends of transfers meanwhile."""
+HOLDS = 5
+"""How often a post is tried until those that come after it in its transfer may overtake it."""
 SPARE = 30.0
 """Seconds beyond the timeout until a post of somebody who has not dealt with it is claimed again."""
 
@@ -48,7 +52,7 @@ class Sent:
 
 
 class Sender:
-    """Queues what is new in the call log, and sends what is due; the store is for its thread alone."""
+    """Queues what is news, and sends what is due; the store is for its thread alone."""
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class Sender:
         self._say = say
         self._clock = clock
         self._lease = settings.timeout + SPARE
+        self._trust = ssl.create_default_context()
         self._under_way: set[Future[Sent]] = set()
         self._sent: list[Sent] = []
         self._failing: set[str] = set()
@@ -71,9 +76,9 @@ class Sender:
 
     def run(self, stop: threading.Event) -> None:
         """Send until it is told to stop; what is under way then is waited for, as long as receivers may take."""
-        with PoolManager(maxsize=AT_ONCE, retries=False) as http, ThreadPoolExecutor(AT_ONCE, "webhooks") as pool:
+        with network() as loop:
             while not stop.is_set():
-                if not self._turn(lambda post: pool.submit(self._send, http, post)):
+                if not self._turn(lambda post: asyncio.run_coroutine_threadsafe(self._send(post), loop)):
                     stop.wait(REST)
                 elif self._under_way:
                     self._collect(EVERY)
@@ -101,13 +106,13 @@ class Sender:
         return True
 
     def _queue(self) -> None:
-        """Queue what the call log has that nobody has queued yet."""
+        """Queue what is news and nobody has queued yet."""
         after = self._store.webhook_position()
-        while (read := self._store.log_after(after, PAGE)).position != after:
+        while (read := self._store.news_after(after, PAGE)).position != after:
             if self._store.count_posts().waiting > QUEUE_LENGTH:
                 return
             now = self._clock()
-            posts = [post for logged in read.entries for post in make_posts(logged, self._settings, now)]
+            posts = [post for news in read.news for post in make_posts(news, self._settings, now)]
             if not self._store.queue_posts(after, read.position, posts):
                 return  # another node is at it
             after = read.position
@@ -130,16 +135,18 @@ class Sender:
             self._tell(sent)
 
     def _write_down(self, sent: Sent) -> None:
-        if not sent.error:
-            self._store.drop_post(sent.post.id)
-            return
         now = self._clock()
+        if not sent.error:
+            self._store.drop_post(sent.post, now)
+            return
         post = sent.post.model_copy(
             update={"attempts": sent.post.attempts + 1, "tried_at": now, "error": sent.error},
         )
         if post.url not in self._settings.urls or post.attempts >= self._settings.attempts:
             self._store.bury_post(post, now)
             self._say(f"event={post.event_id} is given up for {shown_url(post.url)}: {post.error}")
+        elif post.attempts >= HOLDS:
+            self._store.part_post(post, now + delay_after(post.attempts, self._settings), now)
         else:
             self._store.delay_post(post, now + delay_after(post.attempts, self._settings))
 
@@ -152,31 +159,23 @@ class Sender:
             self._say(f"webhooks to {shown_url(url)} succeed again")
         self._failing = self._failing | {url} if fails else self._failing - {url}
 
-    def _send(self, http: PoolManager, post: Post) -> Sent:
-        """Try once; in a thread of the pool, so it touches nothing but the post."""
+    async def _send(self, post: Post) -> Sent:
+        """Try once; in the thread of the network, so it touches nothing but the post."""
         if post.url not in self._settings.urls:
             return Sent(post, "this URL is not configured any more")
-        headers = request_headers(post, self._secret, self._clock())
-        timeout = Timeout(total=self._settings.timeout)
-        try:
-            reply = http.request(
-                "POST",
-                post.url,
-                body=post.body,
-                headers={"User-Agent": "handoff", **headers},
-                timeout=timeout,
-                redirect=False,
-                preload_content=False,
-            )
-            reply.close()  # the body may be long, and says nothing
-        except HTTPError as error:
-            return Sent(post, _words(error, self._settings.timeout))
-        return Sent(post, "" if 200 <= reply.status < 300 else f"it answered {reply.status}")
+        headers = {"User-Agent": "handoff", **request_headers(post, self._secret, self._clock())}
+        return Sent(post, await request(post.url, headers, post.body, self._settings.timeout, self._trust))
 
 
-def _words(error: HTTPError, timeout: float) -> str:
-    if isinstance(error, NewConnectionError):  # which urllib3 takes for a timeout as well
-        return f"no connection ({error.__cause__ or error})"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {timeout:g} s"
-    return str(error)
+@contextmanager
+def network() -> Iterator[asyncio.AbstractEventLoop]:
+    """Run an event loop in a thread of its own: what Redis makes wait for does not count as a receiver's time."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="webhooks", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

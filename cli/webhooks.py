@@ -57,14 +57,15 @@ def _revive(store: Store, wanted: str) -> list[str]:
     chosen = _chosen(store, wanted)
     now = time.time()
     anew: dict[str, Any] = {"attempts": 0, "tried_at": None, "error": ""}
-    return [post.id for post in chosen if store.revive_post(post.model_copy(update=anew), now)]
+    oldest_first = reversed(chosen)
+    return [post.id for post in oldest_first if store.revive_post(post.model_copy(update=anew), now)]
 
 
 def _drop(store: Store, wanted: str) -> list[str]:
-    chosen = [post.id for post in _chosen(store, wanted)]
-    for post_id in chosen:
-        store.drop_post(post_id)
-    return chosen
+    chosen, now = _chosen(store, wanted), time.time()
+    for post in chosen:
+        store.drop_post(post, now)
+    return [post.id for post in chosen]
 
 
 def _chosen(store: Store, wanted: str) -> list[Post]:

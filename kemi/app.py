@@ -105,7 +105,9 @@ class Handoff:
             media=media,
             outgoing=outgoing,
             performer=performer,
-            engine=Engine(settings.node.id, store, media_actions, performer, self._observe),
+            engine=Engine(
+                settings.node.id, store, media_actions, performer, self._observe, stages=settings.webhooks.stages
+            ),
             transfers=Transfers(settings, store),
             hunting=hunting,
             credentials=CredentialFinder(settings, store),

@@ -19,14 +19,17 @@ from routing.events import ConsultationOver, DeadlinePassed, Event
 from routing.machine import step
 from routing.records import BadRecordError
 from routing.rule import IllegalEventError
+from routing.stages import reached
 from routing.store import CallUnknown, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from kemi.media_actions import MediaActions
     from routing.records import Call
+    from routing.stages import Reached, Stage
     from routing.store import Lease, Store
+    from routing.transfer_record import Transfer
 
 Finding = Callable[["Call"], Event | None]
 """Finds the event when the call is known; None when there is nothing to do. It may raise, and nothing is changed."""
@@ -50,13 +53,19 @@ class Engine:
         media: MediaActions,
         performer: Performer,
         observe: Callable[[Call, Event, Call, Sequence[do.Action]], None],
+        *,
+        stages: Collection[Stage] = (),
     ) -> None:
-        """Take the parts that it works with; `observe` is told of each step: call, event, call after, actions."""
+        """Take the parts that it works with; `observe` is told of each step: call, event, call after, actions.
+
+        `stages` are those that webhooks tell of.
+        """
         self._node = node
         self._store = store
         self._media = media
         self._performer = performer
         self._observe = observe
+        self._stages = stages
 
     def hang_up(self, call_id: str, find: Finding, relay: Callable[[], None]) -> None:
         """Apply a BYE, which ends a plain call within the one round trip that loads it.
@@ -117,11 +126,18 @@ class Engine:
         self._observe(before, event, call, actions)
         if isinstance(event, DeadlinePassed) and call.node != self._node:
             call = call.model_copy(update={"node": self._node})  # whose it was has missed a deadline: it is gone
-        recorded = (action.transfer for action in actions if isinstance(action, do.RecordTransfer))
+        recorded = [action.transfer for action in actions if isinstance(action, do.RecordTransfer)]
         finished = tuple(with_media(before, transfer) for transfer in recorded)
+        stages = self._reached(before, call, recorded)
         over = any(isinstance(action, do.ForgetCall) for action in actions)
         if over and not lease.forgotten:
-            lease.forget(finished)
+            lease.forget(finished, stages)
         elif not over and call is not before:
-            lease.save(call, keep=any(isinstance(action, do.MediaAction) for action in actions), finished=finished)
+            keep = any(isinstance(action, do.MediaAction) for action in actions)
+            lease.save(call, keep=keep, finished=finished, stages=stages)
         return call, actions, over
+
+    def _reached(self, before: Call, after: Call, finished: Sequence[Transfer]) -> tuple[Reached, ...]:
+        if not self._stages:
+            return ()
+        return tuple(found for found in reached(before, after, finished) if found.stage in self._stages)

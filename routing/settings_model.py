@@ -37,6 +37,7 @@ from routing.settings_fields import (
     WebhookUrl,
 )
 from routing.settings_lookup import dial_checker, normal_host, pool_finder, trunk_finder
+from routing.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -301,14 +302,23 @@ class Webhooks(Section):
     secret: Reference | None = Field(
         None, description='Where the secret is that the posts are signed with: "env:NAME" or "file:/path".'
     )
-    events: tuple[Literal["connected", "failed"], ...] = Field(
-        ("connected", "failed"), min_length=1, description="Which transfers are told of, when they are finished."
+    events: tuple[Literal["requested", "ringing", "answered", "connected", "failed"], ...] = Field(
+        ("requested", "ringing", "answered", "connected", "failed"),
+        min_length=1,
+        description="What is told of a transfer: the stages of one under way, and how it finished.",
     )
-    timeout: float = Field(5.0, ge=0.1, le=60, description="Seconds that a receiver has to answer.")
+    timeout: float = Field(
+        5.0, ge=0.1, le=60, description="Seconds that a post may take, from looking up the host to the answer."
+    )
     attempts: int = Field(12, ge=1, le=100, description="How often a post is tried before it is given up.")
     retry_after: float = Field(
         1.0, ge=0.01, le=600, description="Seconds until the second attempt; they double with each, up to 600."
     )
+
+    @property
+    def stages(self) -> frozenset[Stage]:
+        """The stages that somebody is told of."""
+        return frozenset(stage for stage in Stage if stage in self.events) if self.urls else frozenset()
 
 
 class Trace(Section):

@@ -10,7 +10,7 @@ from routing.store.log import Damaged, Logged
 from routing.store.memory import MemoryStore
 from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_store import RedisStore, open_store
-from routing.store.webhooks import Post, PostCount
+from routing.store.webhooks import News, Post, PostCount
 
 __all__ = [
     "CallBusy",
@@ -21,6 +21,7 @@ __all__ = [
     "LeaseLost",
     "Logged",
     "MemoryStore",
+    "News",
     "Observer",
     "Post",
     "PostCount",

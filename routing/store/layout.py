@@ -44,10 +44,15 @@ LOG = "handoff:log"
 FAILING = "handoff:failing"
 ENDED = "handoff:ended"
 NODES = "handoff:nodes"
-WEBHOOK_POSITION = "handoff:{webhooks}:position"
+STAGES = "handoff:{webhooks}:stages"
+STAGES_LENGTH = 10_000
+"""Most stages of transfers that wait to be read for webhooks; beyond it the oldest are dropped."""
+WEBHOOK_POSITION = "handoff:{webhooks}:news"
 POSTS = "handoff:{webhooks}:posts"
 POSTS_WAITING = "handoff:{webhooks}:waiting"
 POSTS_DEAD = "handoff:{webhooks}:dead"
+LANES = "handoff:{webhooks}:lanes"
+"""Which posts are to be sent one after the other."""
 
 _PREFIXES = tuple(f"handoff:{{{shard:02d}}}:" for shard in range(SHARDS))
 DEADLINES = tuple(f"{prefix}deadlines" for prefix in _PREFIXES)

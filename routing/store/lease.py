@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from routing.heard import Heard
     from routing.records import Call
+    from routing.stages import Reached
     from routing.transfer_record import Transfer
+
+    News = Transfer | Heard | Reached
+    """What is logged with a call, in the same request."""
 
 LEASE_TTL = 2.0
 """Seconds after which a lease ends by itself."""
@@ -43,11 +48,11 @@ class Keeper(Protocol):
         """Take the lease and read the record; None when there is no such call."""
         ...
 
-    def write(self, token: str, owner: str, call: Call, *, keep: bool, finished: tuple[Transfer, ...]) -> bool:
+    def write(self, token: str, owner: str, call: Call, *, keep: bool, news: tuple[News, ...]) -> bool:
         """Save the call if the token holds; `owner` is the node that the stored record names. False: it does not."""
         ...
 
-    def erase(self, token: str, owner: str, call_id: str, finished: tuple[Transfer, ...]) -> bool:
+    def erase(self, token: str, owner: str, call_id: str, news: tuple[News, ...]) -> bool:
         """Delete the call if the token holds; False when it does not."""
         ...
 
@@ -84,24 +89,33 @@ class Lease:
             self._owner = self._call.node
         return self._call
 
-    def save(self, call: Call, *, keep: bool = False, finished: tuple[Transfer, ...] = ()) -> None:
+    def save(
+        self,
+        call: Call,
+        *,
+        keep: bool = False,
+        finished: tuple[Transfer, ...] = (),
+        stages: tuple[Reached, ...] = (),
+    ) -> None:
         """Write the call with its deadline, log what finished, and give the lease up unless it is to `keep`.
+
+        The stages that transfers have reached are kept for webhooks.
 
         Raises LeaseLost when the lease had ended: then nothing of the call was written.
         """
         self._must_hold()
-        if not self._keeper.write(self.token, self._owner, call, keep=keep, finished=finished):
+        if not self._keeper.write(self.token, self._owner, call, keep=keep, news=(*stages, *finished)):
             self._held = False
             raise LeaseLost(call.id)
         self._call = call
         self._owner = call.node
         self._held = keep
 
-    def forget(self, finished: tuple[Transfer, ...] = ()) -> None:
+    def forget(self, finished: tuple[Transfer, ...] = (), stages: tuple[Reached, ...] = ()) -> None:
         """Delete the call with its deadline and the lease; raises LeaseLost like `save`."""
         self._must_hold()
         self._held = False
-        if not self._keeper.erase(self.token, self._owner, self.call.id, finished):
+        if not self._keeper.erase(self.token, self._owner, self.call.id, (*stages, *finished)):
             raise LeaseLost(self.call.id)
 
     def release(self) -> None:

@@ -11,6 +11,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from routing.stages import Reached
 from routing.store import layout
 from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from routing.heard import Heard
     from routing.records import BadRecordError, Call
-    from routing.transfer_record import Transfer
+    from routing.store.lease import News
 
 
 class MemoryStore(MemoryEndpoints, MemoryWebhooks, MemoryTargetProbes, Store):
@@ -105,10 +106,10 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, MemoryTargetProbes, Store):
             self._leases[call_id] = (token, self._clock() + self._lease_ttl)
         return data
 
-    def write(self, token: str, owner: str, call: Call, *, keep: bool, finished: tuple[Transfer, ...]) -> bool:
+    def write(self, token: str, owner: str, call: Call, *, keep: bool, news: tuple[News, ...]) -> bool:
         """Save the call if the token holds."""
         del owner  # Here the deadlines go by the call's id alone.
-        self._append(call.id, finished)
+        self._append(call.id, news)
         if self._holder(call.id) != token:
             return False
         self._put(call)
@@ -118,10 +119,10 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, MemoryTargetProbes, Store):
             del self._leases[call.id]
         return True
 
-    def erase(self, token: str, owner: str, call_id: str, finished: tuple[Transfer, ...]) -> bool:
+    def erase(self, token: str, owner: str, call_id: str, news: tuple[News, ...]) -> bool:
         """Delete the call if the token holds."""
         del owner
-        self._append(call_id, finished)
+        self._append(call_id, news)
         if self._holder(call_id) != token:
             return call_id not in self.records
         self._drop(call_id)
@@ -141,9 +142,13 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, MemoryTargetProbes, Store):
         self._deadlines.pop(call_id, None)
         self._leases.pop(call_id, None)
 
-    def _append(self, call_id: str, values: Iterable[Transfer | Heard]) -> None:
-        for value in values:
-            self.rows.append(Row(f"{next(self._serial)}-0", call_id, kind_of(value), to_row(value)))
+    def _append(self, call_id: str, news: Iterable[News]) -> None:
+        for value in news:
+            position = f"{next(self._serial)}-0"
+            if isinstance(value, Reached):
+                self.stages.append(Row(position, call_id, value.stage, to_row(value.transfer)))
+            else:
+                self.rows.append(Row(position, call_id, kind_of(value), to_row(value)))
 
     # Deadlines and commands
 

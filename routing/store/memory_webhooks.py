@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from routing.store.webhooks import BEGINNING, DEAD_LENGTH, Post, PostCount, Read, WebhookStore, read_transfers
+from routing.store.webhooks import BEGINNING, DEAD_LENGTH, Post, PostCount, Read, WebhookStore, read_news
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,47 +21,60 @@ class MemoryWebhooks(WebhookStore):
 
     def __init__(self) -> None:
         super().__init__()
+        self.stages: list[Row] = []
         self._position: str | None = None
         self._posts: dict[str, Post] = {}
+        self._lanes: dict[str, list[str]] = {}
         self._waiting: dict[str, float] = {}
+        """When the first post of each lane is due."""
         self._dead: dict[str, float] = {}
 
     def webhook_position(self) -> str:
         if self._position is None:
-            self._position = self.rows[-1].position if self.rows else BEGINNING
+            self._position = f"{self.rows[-1].position if self.rows else BEGINNING} {BEGINNING}"
         return self._position
 
-    def log_after(self, after: str, count: int) -> Read:
-        rows = [row for row in self.rows if int(row.position.partition("-")[0]) > int(after.partition("-")[0])][:count]
-        return Read(rows[-1].position if rows else after, read_transfers(rows))
+    def news_after(self, after: str, count: int) -> Read:
+        places = after.split(" ")
+        logged, stages = (_after(rows, at)[:count] for rows, at in zip((self.rows, self.stages), places, strict=True))
+        taken, news = read_news(logged, stages, count)
+        ends = (rows[-1].position if rows else at for rows, at in zip((logged[:taken], stages), places, strict=True))
+        return Read(" ".join(ends), news)
 
     def queue_posts(self, after: str, position: str, posts: Sequence[Post]) -> bool:
         if self._position != after:
             return False
         self._position = position
+        self.stages = _after(self.stages, position.split(" ")[1])
         for post in posts:
             if post.id not in self._posts:
-                self._posts[post.id] = post
-                self._waiting[post.id] = post.queued_at
+                self._line_up(post, post.queued_at)
         return True
 
     def claim_posts(self, now: float, count: int, lease: float) -> list[Post]:
-        due = [post_id for post_id in _by_time(self._waiting) if self._waiting[post_id] <= now][:count]
+        due = [lane for lane in _by_time(self._waiting) if self._waiting[lane] <= now][:count]
         self._waiting.update(dict.fromkeys(due, now + lease))
-        return [self._posts[post_id] for post_id in due]
+        return [self._posts[self._lanes[lane][0]] for lane in due]
 
-    def drop_post(self, post_id: str) -> None:
-        for times in (self._waiting, self._dead):
-            times.pop(post_id, None)
-        self._posts.pop(post_id, None)
+    def drop_post(self, post: Post, now: float) -> None:
+        if self._is_first(post):
+            self._advance(post.lane, now)
+        self._dead.pop(post.id, None)
+        self._posts.pop(post.id, None)
 
     def delay_post(self, post: Post, until: float) -> None:
-        if post.id in self._waiting:
+        if self._is_first(post):
             self._posts[post.id] = post
-            self._waiting[post.id] = until
+            self._waiting[post.lane] = until
+
+    def part_post(self, post: Post, until: float, now: float) -> None:
+        if self._is_first(post):
+            self._advance(post.lane, now)
+            self._line_up(post.model_copy(update={"lane": post.id}), until)
 
     def bury_post(self, post: Post, now: float) -> None:
-        if self._waiting.pop(post.id, None) is not None:
+        if self._is_first(post):
+            self._advance(post.lane, now)
             self._posts[post.id] = post
             self._dead[post.id] = now
             for post_id in _by_time(self._dead)[:-DEAD_LENGTH]:
@@ -70,18 +83,38 @@ class MemoryWebhooks(WebhookStore):
     def revive_post(self, post: Post, now: float) -> bool:
         if self._dead.pop(post.id, None) is None:
             return False
-        self._posts[post.id] = post
-        self._waiting[post.id] = now
+        self._line_up(post, now)
         return True
 
     def waiting_posts(self, count: int) -> list[Post]:
-        return [self._posts[post_id] for post_id in _by_time(self._waiting)[:count]]
+        lanes = _by_time(self._waiting)[:count]
+        return [self._posts[post_id] for lane in lanes for post_id in self._lanes[lane]][:count]
 
     def dead_posts(self) -> list[Post]:
         return [self._posts[post_id] for post_id in reversed(_by_time(self._dead))]
 
     def count_posts(self) -> PostCount:
-        return PostCount(len(self._waiting), len(self._dead))
+        return PostCount(len(self._posts) - len(self._dead), len(self._dead))
+
+    def _is_first(self, post: Post) -> bool:
+        return self._lanes.get(post.lane, [""])[0] == post.id
+
+    def _line_up(self, post: Post, time: float) -> None:
+        self._posts[post.id] = post
+        lane = self._lanes.setdefault(post.lane, [])
+        if not lane:
+            self._waiting[post.lane] = time
+        lane.append(post.id)
+
+    def _advance(self, lane: str, time: float) -> None:
+        del self._lanes[lane][0]
+        self._waiting[lane] = time
+        if not self._lanes[lane]:
+            del self._lanes[lane], self._waiting[lane]
+
+
+def _after(rows: Sequence[Row], position: str) -> list[Row]:
+    return [row for row in rows if int(row.position.partition("-")[0]) > int(position.partition("-")[0])]
 
 
 def _by_time(times: dict[str, float]) -> list[str]:

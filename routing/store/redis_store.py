@@ -8,6 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from routing.stages import Reached
 from routing.store import layout, scripts
 from routing.store.errors import CallUnknown
 from routing.store.lease import BUSY, LEASE_TTL, Busy, Lease, take
@@ -17,14 +18,15 @@ from routing.store.protocol import Due, Store, Tick
 from routing.store.redis_endpoints import RedisEndpoints
 from routing.store.redis_webhooks import RedisWebhooks
 from routing.store.target_probes import RedisTargetProbes, forgetting
+from routing.store.webhooks import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from routing.heard import Heard
     from routing.records import BadRecordError, Call
+    from routing.store.lease import News
     from routing.store.server import Command
-    from routing.transfer_record import Transfer
 
 _PAGE = 100
 _BLPOP_LATE = 0.2
@@ -92,17 +94,17 @@ class RedisStore(RedisEndpoints, RedisWebhooks, RedisTargetProbes, Store):
         reply: bytes | int | None = self._run("lease", script)[0]
         return BUSY if isinstance(reply, int) else reply
 
-    def write(self, token: str, owner: str, call: Call, *, keep: bool, finished: tuple[Transfer, ...]) -> bool:
+    def write(self, token: str, owner: str, call: Call, *, keep: bool, news: tuple[News, ...]) -> bool:
         """Save the call if the token holds."""
         members = layout.member(call.id, call.node), layout.member(call.id, owner)
         ttl = self._lease_ms if keep else 0
         script = call_script(scripts.SAVE, call.id, token, layout.pack(call), _score(call), *members, ttl)
-        return bool(self._run("save", script, *_log(call.id, finished))[0])
+        return bool(self._run("save", script, *_log(call.id, news))[0])
 
-    def erase(self, token: str, owner: str, call_id: str, finished: tuple[Transfer, ...]) -> bool:
+    def erase(self, token: str, owner: str, call_id: str, news: tuple[News, ...]) -> bool:
         """Delete the call if the token holds."""
         script = call_script(scripts.FORGET, call_id, token, layout.member(call_id, owner))
-        return bool(self._run("forget", script, *_log(call_id, finished))[0])
+        return bool(self._run("forget", script, *_log(call_id, news))[0])
 
     def unlock(self, token: str, call_id: str) -> None:
         """Give the lease up if the token holds."""
@@ -253,10 +255,15 @@ def _score(call: Call) -> str:
     return "+inf" if call.next_deadline is None else repr(call.next_deadline)
 
 
-def _log(call_id: str, values: Iterable[Transfer | Heard]) -> Iterator[Command]:
-    for value in values:
-        trim = ("MAXLEN", "~", layout.LOG_LENGTH)
-        yield ("XADD", layout.LOG, *trim, "*", "call", call_id, kind_of(value), to_row(value))
+def _log(call_id: str, news: Iterable[News]) -> Iterator[Command]:
+    for value in news:
+        if isinstance(value, Reached):
+            trim = ("MAXLEN", "~", layout.STAGES_LENGTH)
+            yield ("XADD", layout.STAGES, *trim, "*", "call", call_id, value.stage, to_row(value.transfer))
+            yield ("EXPIRE", layout.STAGES, KEPT)
+        else:
+            trim = ("MAXLEN", "~", layout.LOG_LENGTH)
+            yield ("XADD", layout.LOG, *trim, "*", "call", call_id, kind_of(value), to_row(value))
 
 
 _DUE: tuple[Command, ...] = tuple(

@@ -149,42 +149,83 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
 """)
 
-# KEYS: position, posts, those that wait.  ARGV: the position now, the new one, then id, time and JSON of each post
-QUEUE_POSTS = Script(f"""
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'EX', {KEPT})
-for i = 3, #ARGV, 3 do
-  if redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 2]) == 1 then redis.call('ZADD', KEYS[3], ARGV[i + 1], ARGV[i]) end
+# Scripts about posts get as KEYS: posts, lanes by the time at which their first post is due, posts given up, and lanes:
+# the ids of the posts of each, with spaces between them.
+_LANES = """
+local function first(lane) return string.match(redis.call('HGET', KEYS[4], lane) or '', '^%S+') end
+local function append(lane, id, time)
+  local ids = redis.call('HGET', KEYS[4], lane)
+  redis.call('HSET', KEYS[4], lane, ids and ids .. ' ' .. id or id)
+  if not ids then redis.call('ZADD', KEYS[2], time, lane) end
 end
-redis.call('EXPIRE', KEYS[2], {KEPT})
-redis.call('EXPIRE', KEYS[3], {KEPT})
+local function advance(lane, time)
+  local rest = string.match(redis.call('HGET', KEYS[4], lane), '^%S+ (.+)$')
+  if rest then
+    redis.call('HSET', KEYS[4], lane, rest)
+    redis.call('ZADD', KEYS[2], time, lane)
+  else
+    redis.call('HDEL', KEYS[4], lane)
+    redis.call('ZREM', KEYS[2], lane)
+  end
+end
+"""
+
+# KEYS also: position, stages.  ARGV: the position now, the new one, that among the stages, then id, lane, time and JSON
+# of each post.  Stages that have been read are not needed any more.
+QUEUE_POSTS = Script(f"""{_LANES}
+if redis.call('GET', KEYS[5]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[5], ARGV[2], 'EX', {KEPT})
+redis.call('XTRIM', KEYS[6], 'MINID', ARGV[3])
+for i = 4, #ARGV, 4 do
+  if redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 3]) == 1 then append(ARGV[i + 1], ARGV[i], ARGV[i + 2]) end
+end
+for i = 1, 4 do redis.call('EXPIRE', KEYS[i], {KEPT}) end
 return 1
 """)
 
-# Scripts about posts get as KEYS: posts, those that wait, those given up.
 # ARGV: now, how many, seconds until they come back
 # Looking keeps all of it alive.
-CLAIM_POSTS = Script(f"""
-for i = 1, 3 do redis.call('EXPIRE', KEYS[i], {KEPT}) end
-local ids = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
-if #ids == 0 then return {{}} end
-for _, id in ipairs(ids) do redis.call('ZADD', KEYS[2], ARGV[1] + ARGV[3], id) end
-return redis.call('HMGET', KEYS[1], unpack(ids))
+CLAIM_POSTS = Script(f"""{_LANES}
+for i = 1, 4 do redis.call('EXPIRE', KEYS[i], {KEPT}) end
+local found = {{}}
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])) do
+  redis.call('ZADD', KEYS[2], ARGV[1] + ARGV[3], lane)
+  found[#found + 1] = redis.call('HGET', KEYS[1], first(lane) or '')
+end
+return found
 """)
 
-# ARGV: id, JSON, time
-DELAY_POST = Script("""
-if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+# ARGV: id, lane, now
+DROP_POST = Script(f"""{_LANES}
+if first(ARGV[2]) == ARGV[1] then advance(ARGV[2], ARGV[3]) end
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('HDEL', KEYS[1], ARGV[1])
 return 1
 """)
 
-# ARGV: id, JSON, time
-BURY_POST = Script(f"""
-if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+# ARGV: id, lane, JSON, time
+DELAY_POST = Script(f"""{_LANES}
+if first(ARGV[2]) ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[2])
+return 1
+""")
+
+# ARGV: id, lane, JSON, time, now
+PART_POST = Script(f"""{_LANES}
+if first(ARGV[2]) ~= ARGV[1] then return 0 end
+advance(ARGV[2], ARGV[5])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+append(ARGV[1], ARGV[1], ARGV[4])
+return 1
+""")
+
+# ARGV: id, lane, JSON, now
+BURY_POST = Script(f"""{_LANES}
+if first(ARGV[2]) ~= ARGV[1] then return 0 end
+advance(ARGV[2], ARGV[4])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('ZADD', KEYS[3], ARGV[4], ARGV[1])
 for _, id in ipairs(redis.call('ZRANGE', KEYS[3], 0, -{DEAD_LENGTH + 1})) do
   redis.call('ZREM', KEYS[3], id)
   redis.call('HDEL', KEYS[1], id)
@@ -192,15 +233,15 @@ end
 return 1
 """)
 
-# ARGV: id, JSON, time
-REVIVE_POST = Script("""
+# ARGV: id, lane, JSON, now
+REVIVE_POST = Script(f"""{_LANES}
 if redis.call('ZREM', KEYS[3], ARGV[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+append(ARGV[2], ARGV[1], ARGV[4])
 return 1
 """)
 
 _ALL = (CREATE, LEASE, SAVE, FORGET, RELEASE, DUE, OCCUPY, FAIL, KEEP_CONTACTS)
-_OF_POSTS = (QUEUE_POSTS, CLAIM_POSTS, DELAY_POST, BURY_POST, REVIVE_POST)
+_OF_POSTS = (QUEUE_POSTS, CLAIM_POSTS, DROP_POST, DELAY_POST, PART_POST, BURY_POST, REVIVE_POST)
 SOURCES = {script.sha: script.source for script in (*_ALL, *_OF_POSTS)}
 """What to send when Redis does not know the hash (it was restarted, or never saw the script)."""

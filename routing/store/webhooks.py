@@ -1,7 +1,9 @@
-"""What the store keeps for webhooks: how far the call log was read, the posts that wait, and those given up.
+"""What the store keeps for webhooks: what is news of transfers, the posts that wait, and those given up.
 
-Of all nodes that send them, one reads each entry of the log and one sends each post: both are single steps in the
-store. A post that is claimed comes back when its claim ends, so that none is lost with the process that had it.
+News are the stages of transfers under way, which are kept only until they are read, and the entries of the call log.
+Of all nodes that send them, one reads each and one sends each post: both are single steps in the store. A post that is
+claimed comes back when its claim ends, so that none is lost with the process that had it. Of the posts of one *lane*
+only the first is ever claimed: the next one when that was sent, was given up, or stands aside.
 """
 
 from __future__ import annotations
@@ -11,18 +13,23 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from pydantic import ValidationError
 
 from routing.dialog import Record
-from routing.store.log import TRANSFER, Logged, Row
+from routing.outcomes import Outcome
+from routing.stages import Reached, Stage
+from routing.store.log import TRANSFER
 from routing.transfer_record import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from routing.store.log import Row
+
 KEPT = 7 * 86400
 """Seconds that all of it lives after nobody looks at it any more."""
 DEAD_LENGTH = 1000
 """Most posts given up that are kept; beyond it the oldest are dropped."""
+_STAGES = frozenset(Stage)
 BEGINNING = "0-0"
-"""The position before the first entry of the log."""
+"""The position before the first row of a stream."""
 
 
 class Post(Record):
@@ -30,6 +37,8 @@ class Post(Record):
 
     id: str
     url: str
+    lane: str
+    """Posts of one lane are sent one after the other."""
     event: str
     event_id: str
     """The same for all receivers and all attempts."""
@@ -41,11 +50,34 @@ class Post(Record):
     """Why the last attempt failed."""
 
 
+class News(NamedTuple):
+    """Something that has happened to a transfer, which is as it was then."""
+
+    call_id: str
+    event: str
+    """What: a stage, or "connected" or "failed"."""
+    transfer: Transfer
+
+    @property
+    def id(self) -> str:
+        """Name it: where several endpoints ring, each time is an event of its own."""
+        transfer = self.transfer
+        return f"{transfer.id}-{self.event}-{len(transfer.attempts)}" if self.event in _STAGES else transfer.id
+
+    @property
+    def at(self) -> float:
+        """When it happened."""
+        transfer = self.transfer
+        if self.event in _STAGES:
+            return Reached(Stage(self.event), transfer).at
+        return transfer.ended_at or transfer.requested_at
+
+
 class Read(NamedTuple):
-    """Entries of the call log, oldest first, and the position after them."""
+    """What is news, that of each transfer in the order in which it happened, and the position after it."""
 
     position: str
-    entries: list[Logged]
+    news: list[News]
 
 
 class PostCount(NamedTuple):
@@ -59,27 +91,31 @@ class WebhookStore(Protocol):
     """The part of the store that is about webhooks; all calls raise StoreUnavailable when Redis is away."""
 
     def webhook_position(self) -> str:
-        """Tell up to where the call log was read; the first time that is its end."""
+        """Tell up to where news were read; the first time that is the end of the call log."""
         ...
 
-    def log_after(self, after: str, count: int) -> Read:
-        """Read the call log from a position on."""
+    def news_after(self, after: str, count: int) -> Read:
+        """Read news from a position on, so many stages and so many entries of the call log at most."""
         ...
 
     def queue_posts(self, after: str, position: str, posts: Sequence[Post]) -> bool:
-        """Queue what the log had between two positions; False when another node has done so already."""
+        """Queue what was news between two positions; False when another node has done so already."""
         ...
 
     def claim_posts(self, now: float, count: int, lease: float) -> list[Post]:
         """Take posts that are due; each comes back after `lease` seconds unless it is dealt with until then."""
         ...
 
-    def drop_post(self, post_id: str) -> None:
+    def drop_post(self, post: Post, now: float) -> None:
         """Forget a post: it was sent, or nobody wants it any more."""
         ...
 
     def delay_post(self, post: Post, until: float) -> None:
-        """Keep a post, as it is now, to be claimed again later."""
+        """Keep a post, as it is now, to be claimed again later; those of its lane wait for it."""
+        ...
+
+    def part_post(self, post: Post, until: float, now: float) -> None:
+        """Keep a post like `delay_post`, and let those of its lane overtake it."""
         ...
 
     def bury_post(self, post: Post, now: float) -> None:
@@ -87,7 +123,7 @@ class WebhookStore(Protocol):
         ...
 
     def revive_post(self, post: Post, now: float) -> bool:
-        """Queue a post again that was given up; False when it is not there any more."""
+        """Queue a post again that was given up, behind those of its lane; False when it is not there any more."""
         ...
 
     def waiting_posts(self, count: int) -> list[Post]:
@@ -114,18 +150,20 @@ def read_posts(texts: Iterable[str | bytes | None]) -> list[Post]:
     return found
 
 
-def read_transfers(rows: Iterable[Row]) -> list[Logged]:
-    """Read rows of the call log, oldest first; what is no transfer, or cannot be read, is left out.
+def read_news(logged: Sequence[Row], stages: Sequence[Row], full: int) -> tuple[int, list[News]]:
+    """Read what was read: rows of the call log, and then the stages, each oldest first; what is unreadable is left out.
 
-    A transfer that was logged twice is given once, as it was logged last.
+    A transfer that was logged twice is given once, as it was logged last. Gives also how many rows of the log count:
+    none where the stages are `full`, since there may be more that come before the ends of those transfers.
     """
-    found: dict[str, Logged] = {}
-    for row in rows:
-        if row.kind != TRANSFER:
-            continue
+    logged = [] if len(stages) >= full else logged
+    found: dict[str, News] = {}
+    for row in (*stages, *(row for row in logged if row.kind == TRANSFER)):
         try:
             transfer = Transfer.model_validate_json(row.data, extra="ignore")
         except ValidationError:
             continue
-        found[transfer.id] = Logged(row.position, row.call_id, transfer)
-    return list(found.values())
+        end = "connected" if transfer.outcome is Outcome.CONNECTED else "failed"
+        news = News(row.call_id, end if row.kind == TRANSFER else row.kind, transfer)
+        found[news.id] = news
+    return len(logged), list(found.values())

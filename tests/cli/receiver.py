@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 HANG = 0
 """In the place of a status: no answer until the receiver is left."""
+DRIP = -1
+"""An answer that begins well, and goes on a byte at a time until the receiver is left or the sender has gone."""
+NO_HTTP = -2
+CLOSE = -3
+"""No answer, and the connection is closed."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,8 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 status = receiver.take(self.headers.items(), body)
-                if status == HANG:
-                    receiver._left.wait()
+                if status <= HANG:
+                    self.misbehave(status)
                     self.close_connection = True
                     return
                 self.send_response(status)
@@ -75,11 +81,21 @@ class Receiver:
                 self.send_header("Location", "/elsewhere")
                 self.end_headers()
 
+            def misbehave(self, how: int) -> None:
+                if how == HANG:
+                    receiver._left.wait()
+                elif how == NO_HTTP:
+                    self.wfile.write(b"hello\r\n\r\n")
+                elif how == DRIP:
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-Long: ")
+                    with suppress(OSError):
+                        while not receiver._left.wait(0.05):
+                            self.wfile.write(b"x")
+
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", self.port), Handler)
         if self._certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._certificate)
@@ -93,6 +109,12 @@ class Receiver:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    """As many as a sender may connect at once; the default of 5 would keep some waiting."""
 
 
 def until(condition: Callable[[], Any]) -> None:

@@ -20,6 +20,7 @@ from rtpengine import Answer, FakeRtpengine, Offer
 
 if TYPE_CHECKING:
     from routing.actions import Action
+    from routing.stages import Stage
 
 CALL_ID = "0123456789abcdef"
 
@@ -127,11 +128,12 @@ class Bench:
     pool: FakeRtpengine = field(default_factory=FakeRtpengine)
     store: MemoryStore = field(default_factory=MemoryStore)
     performer: Recorder = field(default_factory=Recorder)
+    stages: frozenset[Stage] = frozenset()
 
     def __post_init__(self) -> None:
         self.media = CallMedia(self.pool, silence=60.0)
         media_actions = MediaActions(self.media, Speech(folder="/nowhere"))
-        self.engine = Engine("node1", self.store, media_actions, self.performer, lambda *_: None)
+        self.engine = Engine("node1", self.store, media_actions, self.performer, lambda *_: None, stages=self.stages)
         self.call = anchored(self.pool)
         self.store.create(self.call)
 

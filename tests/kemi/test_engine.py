@@ -8,6 +8,7 @@ from routing import actions as do
 from routing import events as ev
 from routing.records import Deadline, State
 from routing.rule import IllegalEventError
+from routing.stages import Stage
 from routing.store import CallUnknown
 from tests.kemi.calls import CALL_ID, Bench, answered, sdp, transfer
 
@@ -105,3 +106,21 @@ def test_a_call_whose_node_missed_a_deadline_is_taken_over(bench: Bench) -> None
     bench.store.lease(CALL_ID).save(bench.call.model_copy(update={"node": "node2"}).with_deadlines(check=1.0))
     assert bench.handle(ev.DeadlinePassed(Deadline.CHECK)).node == "node1"
     assert bench.store.peek(CALL_ID).node == "node1"
+
+
+def test_the_stages_that_webhooks_tell_of_are_kept_with_the_record() -> None:
+    """Only those; of a transfer that ends with the call, too."""
+    bench = Bench(stages=frozenset({Stage.REQUESTED, Stage.RINGING}))
+    after = bench.store.webhook_position()
+    bench.handle(ev.TransferRequested(transfer()))
+    bench.handle(ev.LegRang(1))
+    bench.handle(ev.CallerHungUp(2))
+    found = bench.store.news_after(after, 10).news
+    assert [news.event for news in found] == ["requested", "ringing", "failed"]
+    assert {news.call_id for news in found} == {CALL_ID}
+
+
+def test_where_nobody_wants_to_know_no_stages_are_kept(bench: Bench) -> None:
+    after = bench.store.webhook_position()
+    bench.handle(ev.TransferRequested(transfer()))
+    assert bench.store.news_after(after, 10).news == []

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from routing.settings import Settings, SettingsError, load_settings
+from routing.settings_model import Webhooks
+from routing.stages import Stage
 from tests.routing.settings_help import AGENTS, URL, made
 
 if TYPE_CHECKING:
@@ -211,3 +213,10 @@ def test_settings_never_change() -> None:
 @pytest.mark.parametrize("url", ["unix:///run/redis.sock", URL, "rediss://h:6380/1"])
 def test_a_redis_url_is_taken_as_it_is(url: str) -> None:
     assert made(redis={"url": url}).redis.url == url
+
+
+def test_stages_of_transfers_are_kept_only_where_somebody_wants_to_know_of_them() -> None:
+    urls = ("https://hooks.example.com/",)
+    assert Webhooks().stages == frozenset()
+    assert Webhooks(urls=urls).stages == set(Stage)
+    assert Webhooks(urls=urls, events=("failed", "answered")).stages == {Stage.ANSWERED}

@@ -53,7 +53,7 @@ def every_operation(store: RedisStore) -> dict[str, Callable[[], object]]:
         "create": lambda: store.create(a_call()),
         "lease": lambda: store.lease(ID),
         "forget plain": lambda: store.lease(ID, forget_if_plain=True),
-        "save": lambda: store.write("token", "node1", a_call(), keep=False, finished=(a_transfer("t"),)),
+        "save": lambda: store.write("token", "node1", a_call(), keep=False, news=(a_transfer("t"),)),
         "forget": lambda: store.erase("token", "node1", ID, ()),
         "release": lambda: store.unlock("token", ID),
         "peek": lambda: store.peek(ID),

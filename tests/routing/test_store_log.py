@@ -77,7 +77,7 @@ def test_what_a_newer_version_has_written_besides_is_passed_over() -> None:
     before = list(store.log())
     store.rows[:] = [row._replace(data=row.data[:-1] + b',"newer":{"x":1}}') for row in store.rows]
     assert list(store.log()) == before
-    assert [logged.transfer.id for logged in store.log_after("0-0", 5).entries] == ["t1"]
+    assert [news.id for news in store.news_after("0-0 0-0", 5).news] == ["t1"]
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def test_a_request_done_twice_after_a_broken_connection_does_no_harm(store: Redi
     store.create(a_call())
     assert store.acquire(ID, "token", forget_if_plain=False) == store.acquire(ID, "token", forget_if_plain=False)
     for _ in range(2):
-        assert store.write("token", "node1", ringing(a_call()), keep=False, finished=())
+        assert store.write("token", "node1", ringing(a_call()), keep=False, news=())
     assert store.acquire(ID, "token", forget_if_plain=False)
     for _ in range(2):
         assert store.erase("token", "node1", ID, ())
