@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import randrange
 from typing import TYPE_CHECKING
 
 import KSR
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 OFFERS = {"INVITE", "UPDATE"}
 """The methods that carry offers."""
+LONGEST_WAIT, STEPS = 2.0, 200
+"""Seconds of which one that did not make the Call-ID waits any part until it offers again (RFC 3261 section 14.1)."""
 
 
 class Answers:
@@ -92,10 +95,16 @@ class Answers:
                 return  # the next offer, or the bridge, sets it right
 
     def refresh_failed(self) -> None:
-        """End a call whose caller no longer knows of it; any other refusal is left to the next refresh."""
+        """End a call whose caller no longer knows of it; try again later where two offers have crossed.
+
+        Any other refusal is left to the next refresh.
+        """
         status = KSR.tm.t_get_status_code()
         if status in {408, 481}:
             self.settle(name_call(), ev.PartyLost(Party.CALLER, f"session refresh answered {status}"))
+        elif status == 491 and text("$rm") == "INVITE":
+            wait = randrange(STEPS + 1) * LONGEST_WAIT / STEPS  # noqa: S311 - it keeps no secret
+            self.settle(name_call(), ev.OfferCrossed(wait))
 
     def settle(self, call_id: str, event: ev.Event) -> None:
         """Tell the machine what became of an offer; where it cannot be told, the next offer sets it right."""

@@ -217,6 +217,13 @@ class TargetHungUp(HungUp):
 
 
 @dataclass(frozen=True, slots=True)
+class OfferCrossed(Event):
+    """The caller answered a re-INVITE of ours 491: it has sent one itself. Ours may be sent again in `wait` seconds."""
+
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
 class PartyLost(Event):
     """A party is gone without BYE: no media for too long, or it answered 481 or 408 within the dialog."""
 

@@ -20,7 +20,7 @@ A call is always in one of the states of `routing.records.State`:
 
 `TABLE` has a rule for every pair of event and state. A pair that cannot happen is `illegal`: it raises and changes
 nothing. The rules themselves are in `routing.rules_transfer`, `rules_briefing`, `rules_failing`, `rules_referring`,
-`rules_dialogs` and `rules_strays`. What concerns a leg, a party or a deadline that is no longer the call's has rows of
+`rules_dialogs`, `rules_held` and `rules_strays`. What concerns a leg, a party or a deadline that is no longer the call's has rows of
 its own, the stray ones: it is answered, so that no phone goes on ringing and no BYE goes unheard, and changes nothing
 either.
 """
@@ -34,6 +34,7 @@ from routing import events as ev
 from routing import rules_briefing as b
 from routing import rules_dialogs as d
 from routing import rules_failing as f
+from routing import rules_held as h
 from routing import rules_referring as r
 from routing import rules_strays as s
 from routing import rules_transfer as t
@@ -105,6 +106,7 @@ _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     (ev.RequestReceived,         (d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.retry_later,      d.relay,            d.relay,            d.retry_later,      d.retry_later,      s.illegal)),
     (ev.SessionChanged,          (d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.resume_bridge,    d.change_session,   d.change_session,   d.change_session,   s.nothing,          s.illegal)),
     (ev.OfferRejected,           (d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.resume_bridge,    d.keep_session,     d.keep_session,     d.keep_session,     s.nothing,          s.illegal)),
+    (ev.OfferCrossed,            (h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          s.nothing,          s.illegal)),
     (Deadline.REFERRAL,           (s.illegal,          s.illegal,          r.unreported,       s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
     (Deadline.RING,              (s.illegal,          s.illegal,          s.illegal,          f.ring_timeout,     f.ring_timeout,     s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
     (Deadline.SOUND,             (s.illegal,          b.hear,             s.illegal,          s.illegal,          s.illegal,          b.hear,             b.hear,             b.hear,             s.illegal,          s.illegal,          s.illegal,          b.hear,             b.hear,             s.illegal)),
@@ -114,6 +116,7 @@ _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     (Deadline.CONSULTED,          (d.end_consultation, s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
     (Deadline.CHECK,             (d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      s.illegal,          s.illegal)),
     (Deadline.REFRESH,           (d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          s.illegal,          s.illegal)),
+    (Deadline.OFFER,             (h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      s.illegal,          s.illegal)),
 )
 # fmt: on
 

@@ -51,7 +51,8 @@ class Deadline(StrEnum):
     """What a call waits for; each is a time in the record and an event when it passes.
 
     `sound` is when a party is to hear something, or is to be helped to hear it; `heard` is when that, and the pause
-    after it, is over. `consulted` is when a call ends whose two parties a transfer has made needless.
+    after it, is over. `consulted` is when a call ends whose two parties a transfer has made needless. `offer` is when
+    an offer of ours that crossed one of the caller's is made again.
     """
 
     REFERRAL = "referral"
@@ -63,6 +64,7 @@ class Deadline(StrEnum):
     CONSULTED = "consulted"
     CHECK = "check"
     REFRESH = "refresh"
+    OFFER = "offer"
 
 
 class Media(Record):
@@ -126,6 +128,8 @@ class Call(Record):
     media: Media = Media()
     exchange: Exchange | None = None
     session_timer: SessionTimer | None = None
+    crossed: int = 0
+    """How often an offer of ours has crossed one of the caller's."""
     check_every: float = 30.0
     """Seconds between two looks at whether the parties still send media."""
     takes_replaces: bool = False

@@ -103,9 +103,12 @@ def release(call: Call, party: Party, reason: Reason | None) -> Step:
     return call, [SendBye(dialog, cseq, reason)]
 
 
+_LASTING = frozenset({Deadline.CHECK, Deadline.REFRESH, Deadline.OFFER})
+
+
 def enter(call: Call, state: State, **deadlines: float) -> Call:
     """Go on to a state with the deadlines of its own; those that do not depend on the state stay."""
-    kept = {name: at for name, at in call.deadlines.items() if name in {Deadline.CHECK, Deadline.REFRESH}}
+    kept = {name: at for name, at in call.deadlines.items() if name in _LASTING}
     own = {Deadline(name): at for name, at in deadlines.items()}
     return call.model_copy(update={"state": state, "deadlines": kept | own})
 

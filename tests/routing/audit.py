@@ -175,6 +175,7 @@ def assert_shape(call: Call) -> None:
     hearing = {Deadline.SOUND, Deadline.HEARD} & call.deadlines.keys()
     assert len(hearing) == (state in HEARING), f"{hearing} while {state}"
     assert (Deadline.CHECK in call.deadlines) == (state not in {State.PARTING, State.ENDED})
+    assert Deadline.OFFER not in call.deadlines or state not in {State.PARTING, State.ENDED}
     handed_over = state in JOINED or (call.agent_leg > 0 and state not in {State.PARTING, State.ENDED})
     assert (Deadline.REFRESH in call.deadlines) == (handed_over and call.session_timer is not None)
     assert (call.transfer is not None) == (state in UNDER_WAY or (state is State.APOLOGISING and waits(call)))

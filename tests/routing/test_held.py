@@ -7,8 +7,10 @@ import pytest
 from routing import actions as do
 from routing import events as ev
 from routing.held import is_held, take_off_hold, unheld
-from routing.records import Call, Media, SessionTimer
-from tests.routing.calls import Story, talking
+from routing.machine import step
+from routing.records import Call, Deadline, Media, SessionTimer
+from routing.rules_held import TRIES
+from tests.routing.calls import Story, talking, transfer
 
 SDP = "v=0\r\no=- 17 41 IN IP4 127.0.0.1\r\ns=-\r\nm=audio 4000 RTP/AVP 0\r\na={}\r\na=ptime:20\r\n"
 
@@ -55,3 +57,33 @@ def test_the_re_invite_follows_the_bridge() -> None:
     story.event(ev.LegRang(1))
     story.answers()
     assert story.bridged() == ["NOTIFY 200 final", "refresh by INVITE", "record connected"]
+
+
+def test_a_re_invite_that_crosses_one_of_the_caller_s_is_sent_again() -> None:
+    """With the same SDP, after the time that was drawn, and as often as that happens, but not for ever."""
+    story = Story(told("sendonly"))
+    story.connect()
+    view = story.call.media.caller_view
+    for _ in range(TRIES):
+        assert story.event(ev.OfferCrossed(1.5)) == []
+        assert story.call.deadlines[Deadline.OFFER] == story.now + 1.5
+        assert story.waits(Deadline.OFFER) == ["refresh by INVITE"]
+        assert Deadline.OFFER not in story.call.deadlines
+    assert story.event(ev.OfferCrossed(1.5)) == []
+    assert Deadline.OFFER not in story.call.deadlines
+    assert story.call.media.caller_view == view
+
+
+def test_one_that_is_sent_again_has_the_session_timer_too() -> None:
+    story = Story(told("sendonly", timer=SessionTimer(interval=90, method="UPDATE"))).connect()
+    story.event(ev.OfferCrossed(0.5))
+    _, (action,) = step(story.call, ev.DeadlinePassed(Deadline.OFFER), story.now + 1)
+    assert isinstance(action, do.RefreshSession)
+    assert (action.method, action.interval, action.sdp) == ("INVITE", 90, story.call.media.caller_view)
+
+
+def test_it_is_sent_again_though_the_person_hands_the_call_on_meanwhile() -> None:
+    story = Story(told("sendonly")).connect()
+    story.event(ev.OfferCrossed(1.5))
+    story.event(ev.TransferRequested(transfer("sip:other@127.0.0.1", cseq=500)))
+    assert story.waits(Deadline.OFFER) == ["refresh by INVITE"]

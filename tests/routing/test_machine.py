@@ -13,7 +13,7 @@ from routing.machine import TABLE, row_of, step
 from routing.records import Call, Deadline, Exchange, Party, SessionTimer, State, encode
 from routing.rule import IllegalEventError
 from routing.transfer_record import Hold, Method, Standard
-from tests.routing.audit import assert_shape
+from tests.routing.audit import JOINED, assert_shape
 from tests.routing.calls import ACCEPT, ANNOUNCEMENT, APOLOGY, MESSAGE, NOW, Story, answered, talking, transfer, warm
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def everything(call: Call) -> Iterator[ev.Event]:
     yield ev.MediaBridged(0.002)
     yield ev.MediaFailed(488, "No codec")
     yield ev.MediaLost("no media")
+    if call.session_timer is None and (call.agent_leg or call.state in JOINED):
+        yield ev.OfferCrossed(1.0)  # only then is anything offered to the caller
     yield from (ev.CallerHungUp(200), ev.AgentHungUp(200), ev.TargetHungUp(200), ev.TargetHungUp(200, call.legs_made))
     for party in Party:
         yield ev.PartyLost(party, "no media")

@@ -104,6 +104,11 @@ class Calls(RuleBasedStateMachine):
             assert self.story.call.legs_made == legs
 
     @rule()
+    def crosses(self) -> None:
+        """Let an offer of ours cross one of the caller's."""
+        self.happens(ev.OfferCrossed(1.0))
+
+    @rule()
     def cancel(self) -> None:
         """Let a person give up the transfer."""
         self.happens(ev.TransferCancelled())

@@ -167,6 +167,7 @@ CALLS = some(
     exchange=st.none() | some(Exchange, offerer=st.sampled_from(Party), cseq=NUMBERS, since=TIMES),
     session_timer=st.none()
     | some(SessionTimer, interval=TIMES, method=st.sampled_from(["UPDATE", "INVITE"]), refreshed_at=TIMES),
+    crossed=NUMBERS,
     check_every=TIMES,
     takes_replaces=st.booleans(),
     identity=HEADERS,

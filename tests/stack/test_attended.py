@@ -328,7 +328,8 @@ def test_nobody_replaces_a_dialog_of_ours(talk: Talk) -> None:
     talk.nothing_left()
 
 
-def test_a_caller_on_hold_hears_the_person_and_is_heard(talk: Talk, consultation: Consultation) -> None:
+@pytest.mark.parametrize("crossed", [0, 2])
+def test_a_caller_on_hold_hears_the_person_and_is_heard(talk: Talk, consultation: Consultation, crossed: int) -> None:
     """Agents put the caller on hold while they consult; its phone sends again when it is told so by a re-INVITE."""
     held = talk.agent.request("INVITE", talk.agent_dialog, sdp=talk.agent_voice.sdp(direction="sendonly", version=2))
     asked = talk.caller.expect("INVITE")
@@ -342,12 +343,21 @@ def test_a_caller_on_hold_hears_the_person_and_is_heard(talk: Talk, consultation
     assert "a=sendrecv" in asked.body
     assert endpoint(asked.body) == endpoint(talk.answer.body)
     assert "Session-Expires" not in dict(asked.headers)
+    consultation.end(by_agent=False)
+    talk.notified(200, final=True)
+    talk.agent_leaves()
+    for _ in range(crossed):  # the caller is just sending one itself
+        talk.caller.reply(asked, 491)
+        talk.caller.expect("ACK")
+        first, asked = asked, talk.caller.expect("INVITE")
+        assert (asked.body, asked.call_id) == (first.body, first.call_id)
+        assert asked.cseq > first.cseq
     talk.caller.reply(asked, 200, sdp=talk.caller_voice.sdp("PCMU", version=3))
     talk.caller.expect("ACK")
     talk.caller_voice.talk_to(asked.body)
-    consultation.end(by_agent=False)
-    talk.notified(200, final=True)
-    finish(talk)
+    talk.hear_target()
+    talk.hang_up_on_target()
+    talk.nothing_left()
 
 
 def test_a_pbx_that_asks_who_calls_is_told_so_for_the_caller_too(talk: Talk) -> None:
