@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from cli.diagnosis.finding import Status
 from cli.target_probes import read_probes
 from routing.outcomes import Mode
+from routing.pools import agents_seen
 from routing.records import Call, State
 from routing.store import PostCount, StoreUnavailable
 from routing.trunks import Learned, Verdict
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from cli.target_probes import Probe
     from routing.hunting import Failing
+    from routing.pools import AgentSeen
     from routing.store import Store
 
 FRESH = 1.0
@@ -48,6 +50,7 @@ class Snapshot:
     transfers: Counter[Mode] = field(default_factory=Counter)
     unreadable: int = 0
     media: dict[str, bool] = field(default_factory=dict)
+    agents: list[AgentSeen] = field(default_factory=list)
     failing: dict[str, Failing] = field(default_factory=dict)
     users: int = 0
     registered: int = 0
@@ -94,6 +97,7 @@ class StoredGauges(Collector):
             health = beat.get("rtpengine")
             for name, well in health.items() if isinstance(health, dict) else ():
                 snapshot.media[name] = bool(well) and snapshot.media.get(name, True)
+        snapshot.agents = list(agents_seen(beats))
         snapshot.redis_up = True
         return snapshot
 
@@ -141,6 +145,11 @@ def _families(snapshot: Snapshot, nodes: Mapping[str, bool]) -> Iterator[Metric]
     yield _family("handoff_node_up", "1 if the node gives signs of life, else 0.", "node", nodes)
     text = "1 if this rtpengine answers every node that uses it, else 0."
     yield _family("handoff_rtpengine_up", text, "node", snapshot.media)
+    text = "1 if this agent of the pool answers the OPTIONS of the node, else 0."
+    agents = GaugeMetricFamily("handoff_agent_up", text, labels=["node", "pool", "agent"])
+    for seen in snapshot.agents:
+        agents.add_metric([seen.node, seen.pool, seen.agent], int(seen.up))
+    yield agents
     now = time.time()
     resting = {uri: 1 for uri, failing in snapshot.failing.items() if failing.rests(now)}
     text = "1 for each endpoint that is left alone, since it seems to be out of order."

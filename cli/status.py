@@ -30,7 +30,7 @@ EVERY = 1.0
 @click.command(cls=OperatorCommand)
 @click.option("--watch/--once", default=None, help="Go on until Ctrl-C, or look once; default: go on at a terminal.")
 def status(config: str | None, as_json: bool, watch: bool | None) -> None:
-    """Show what goes on now: nodes, calls, transfers, the last hour, endpoints.
+    """Show what goes on now: nodes, pools, calls, transfers, the last hour, endpoints.
 
     At a terminal it is renewed each second, until Ctrl-C. With --json it looks once, unless --watch is given: then each
     line is an object.

@@ -1,4 +1,4 @@
-"""What goes on now, read from the store: nodes, calls, transfers, the last hour, endpoints, users, webhooks."""
+"""What goes on now, read from the store: nodes, pools, calls, transfers, the last hour, endpoints, users, webhooks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cli.target_probes import read_probes
 from cli.target_rests import endpoint_uris
 from cli.targets import read_all
 from routing.outcomes import Outcome
+from routing.pools import agents_seen
 from routing.records import Call
 from routing.users import listed
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from routing.hunting import Failing, Usage
+    from routing.pools import AgentSeen
     from routing.settings import Settings
     from routing.store import Logged, PostCount, Store
     from routing.targets import Target
@@ -55,6 +57,26 @@ class EndpointFacts:
             "failures": failing.failures if failing else 0,
             "why": failing.why if failing else "",
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """One pool, and for each of its agents the nodes that it does not answer, of all nodes alive."""
+
+    name: str
+    silent_at: dict[str, tuple[str, ...]]
+    deserted_at: tuple[str, ...]
+    """The nodes that none of them answers."""
+
+    @property
+    def answering(self) -> int:
+        """How many agents answer all nodes."""
+        return sum(not nodes for nodes in self.silent_at.values())
+
+    def data(self) -> dict[str, Any]:
+        """Give it for programs."""
+        agents = [{"uri": uri, "up": not nodes, "silent_at": list(nodes)} for uri, nodes in self.silent_at.items()]
+        return {"pool": self.name, "agents": agents, "deserted_at": list(self.deserted_at)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,7 @@ class Facts:
     calls: list[Call]
     unreadable: int
     hour: HourFacts
+    pools: list[PoolFacts]
     endpoints: list[EndpointFacts]
     users: int
     registered: int
@@ -130,6 +153,7 @@ class Facts:
                 for call, transfer in self.under_way
             ],
             "last_hour": self.hour.data(),
+            "pools": [pool.data() for pool in self.pools],
             "endpoints": [endpoint.data(self.at) for endpoint in self.endpoints],
             "users": {"all": self.users, "registered": self.registered},
             "webhooks": {"waiting": self.posts.waiting, "given_up": self.posts.dead},
@@ -154,13 +178,15 @@ class Reader:
         names = sorted(store.users())
         phones = listed(names, store.contacts(names), now)
         targets = read_all(store)[0]
+        nodes = store.nodes()
         return Facts(
             at=now,
             redis=store.ping(),
-            nodes=store.nodes(),
+            nodes=nodes,
             calls=calls,
             unreadable=len(found) - len(calls),
             hour=self._hour(now),
+            pools=pool_facts(agents_seen(nodes)),
             endpoints=self._endpoints(targets, now),
             users=len(names),
             registered=sum(map(bool, phones.values())),
@@ -195,6 +221,21 @@ class Reader:
         found = [EndpointFacts(uri, tuple(users[uri]), usage[uri], failing.get(uri)) for uri in users]
         worst = {"resting": 0, "failing": 1, "well": 2}
         return sorted(found, key=lambda one: (worst[one.health(now)], -one.usage.calls, one.uri))
+
+
+def pool_facts(agents: Iterable[AgentSeen]) -> list[PoolFacts]:
+    """Sum up which agents answer which nodes."""
+    silent: dict[str, dict[str, tuple[str, ...]]] = {}
+    answered: dict[str, dict[str, bool]] = {}
+    for node, pool, agent, up in agents:
+        nodes = silent.setdefault(pool, {}).setdefault(agent, ())
+        silent[pool][agent] = nodes if up else (*nodes, node)
+        by_node = answered.setdefault(pool, {})
+        by_node[node] = by_node.get(node, False) or up
+    return [
+        PoolFacts(pool, silent[pool], tuple(node for node, some in answered[pool].items() if not some))
+        for pool in sorted(silent)
+    ]
 
 
 def sum_up(transfers: Iterable[Transfer]) -> HourFacts:

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from cli.status_facts import EndpointFacts, Facts, HourFacts, ProbeFacts
 
 HEALTH_STYLES = {"well": "green", "failing": "yellow", "resting": "red"}
+SILENT = 3
+"""How many agents of a pool that do not answer are named."""
 OVERHEAD = 23
 """Lines of the screen that are not lines of its two lists."""
 
 
 def screen(facts: Facts, height: int | None = None) -> RenderableType:
     """Draw it, in so many lines where that is given; lists that do not fit are cut, and say so."""
-    most = max(3, (height - OVERHEAD) // 2) if height else None
+    most = max(3, (height - OVERHEAD - len(facts.pools)) // 2) if height else None
     return Group(
         Text(f"handoff  {local_time(facts.at)}", style="bold"),
         Text(),
@@ -40,6 +42,7 @@ def _summary(facts: Facts) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, text in (
         ("nodes", _nodes(facts)),
+        ("pools", _pools(facts)),
         ("redis", Text(f"answers within {1000 * facts.redis:.1f} ms")),
         ("calls", _calls(facts)),
         ("last hour", _hour(facts.hour)),
@@ -63,6 +66,18 @@ def _nodes(facts: Facts) -> Text:
         if sick:
             text.append(plain(f" (no answer from rtpengine {', '.join(sorted(sick))})"), style="red")
     return text
+
+
+def _pools(facts: Facts) -> Text:
+    text = Text()
+    for pool in facts.pools:
+        text.append("\n" if text else "")
+        style = "red" if pool.deserted_at else "" if pool.answering == len(pool.silent_at) else "yellow"
+        words = f"{plain(pool.name)}: {pool.answering} of {len(pool.silent_at)} agents answer OPTIONS"
+        text.append(words, style=style)
+        silent = [f"{plain(uri)} (at {', '.join(nodes)})" for uri, nodes in pool.silent_at.items() if nodes]
+        text.append(f"; not {', '.join(silent[:SILENT])}{' ...' if silent[SILENT:] else ''}" if silent else "", style)
+    return text or Text("no node has told of their agents", style="dim")
 
 
 def _calls(facts: Facts) -> Text:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 import KSR
 
+from kemi.agents import note_agent
 from kemi.answers import Answers
 from kemi.asking import tell_reply
 from kemi.calls import Calls
@@ -260,9 +261,11 @@ class Handoff:
 
     @_guarded
     def ksr_agent_event(self, msg: object, event: str) -> None:
-        """Log that an agent has stopped, or has begun, to answer OPTIONS."""
+        """Log and note that an agent has stopped, or has begun, to answer OPTIONS."""
         del msg
-        KSR.warn(f"agent={text('$ru')} {'is down' if event.endswith('down') else 'is up'}\n")
+        agent, up = text("$ru"), not event.endswith("down")
+        note_agent(agent, up=up)
+        KSR.warn(f"agent={agent} {'is up' if up else 'is down'}\n")
 
     @_guarded
     def ksr_reply_route(self, msg: object) -> None:

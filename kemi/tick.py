@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import KSR
 
+from kemi.agents import agents_up
 from kemi.asking import ask_phone
 from kemi.debugging import LASTS, unwatch, watch
 from kemi.ended import forget, left
@@ -95,7 +96,8 @@ class Timer:
             return
         self._next_beat = now + BEAT_EVERY
         health = self._context.pool.ping_all()
-        self._context.store.beat(self._node, {"at": now, "pid": os.getpid(), "rtpengine": health})
+        agents = agents_up(self._context.settings)
+        self._context.store.beat(self._node, {"at": now, "pid": os.getpid(), "rtpengine": health, "agents": agents})
 
     def _expire(self, call_id: str) -> None:
         def find(call: Call) -> ev.Event | None:

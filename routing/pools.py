@@ -1,10 +1,12 @@
-"""Agent pools as Kamailio's dispatcher knows them: numbered sets of destinations with weights."""
+"""Agent pools as Kamailio's dispatcher knows them: numbered sets of destinations with weights, and who answers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from routing.settings import Pool, Settings
 
 
@@ -20,3 +22,21 @@ def dispatcher_list(settings: Settings) -> str:
         for pool in settings.pools
         for agent in pool.agents
     )
+
+
+class AgentSeen(NamedTuple):
+    """Whether an agent of a pool answers the OPTIONS of a node."""
+
+    node: str
+    pool: str
+    agent: str
+    up: bool
+
+
+def agents_seen(beats: Mapping[str, Mapping[str, Any]]) -> Iterator[AgentSeen]:
+    """Read from the signs of life of all nodes which agents answer; one that says nothing of it is left out."""
+    for node, beat in sorted(beats.items()):
+        pools = beat.get("agents")
+        for pool, agents in pools.items() if isinstance(pools, dict) else ():
+            for agent, up in agents.items() if isinstance(agents, dict) else ():
+                yield AgentSeen(node, pool, agent, bool(up))

@@ -131,6 +131,17 @@ def test_promtool_accepts_names_and_help_texts_of_everything_that_is_served(oper
     assert all(family.documentation.endswith(".") for family in families.values())
 
 
+def test_it_tells_which_agents_of_the_pools_answer_which_nodes(operator: Operator) -> None:
+    with operator.store() as store:
+        store.beat("node1", {"at": time.time(), "agents": {"sales": {"sip:a@h": True, "sip:b@h": False}}})
+        store.beat("node2", {"at": time.time()})
+    with Exporter() as exporter:
+        text = scrape(exporter.port)
+    labels = {"node": "node1", "pool": "sales"}
+    assert [sample(text, "handoff_agent_up", **labels, agent=f"sip:{name}@h") for name in "ab"] == [1.0, 0.0]
+    assert text.count("handoff_agent_up{") == 2
+
+
 def test_the_counts_of_all_workers_are_added_up_also_of_those_that_have_ended(operator: Operator) -> None:
     for _ in range(2):
         run_worker(operator.folder / "metrics")
@@ -205,7 +216,7 @@ def test_users_trunks_and_webhook_posts_are_counted() -> None:
     store.learn_trunk("carrier", Learned(verdict=Verdict.REFUSES, status=405, at=1.0).model_dump_json().encode())
     store.learn_trunk("strange", b"{}")
     posts = [a_post(f"p{number}") for number in range(3)]
-    store.queue_posts(store.webhook_position(), "1-0", posts)
+    store.queue_posts(store.webhook_position(), "1-0 0-0", posts)
     store.bury_post(posts[0], 1.0)
     with served(StoredGauges(store, "node1")) as port:
         text = scrape(port)

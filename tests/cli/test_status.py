@@ -61,7 +61,11 @@ def busy(operator: Operator) -> Operator:
             [(Outcome.CONNECTED, 10.0), (Outcome.CONNECTED, 30.0), (Outcome.BUSY, 1.0), (Outcome.CALLER_HUNG_UP, 1.0)]
         ):
             log(store, f"t{number}", outcome, took)
-        store.beat("node1", {"at": time.time(), "rtpengine": {"media1": True, "media2": False}})
+        media = {"media1": True, "media2": False}
+        sales, night = {"sip:a@h": True, "sip:b@h": False}, {"sip:n@h": False}
+        store.beat("node1", {"at": time.time(), "rtpengine": media, "agents": {"sales": sales, "night": night}})
+        store.beat("node2", {"at": time.time(), "agents": {"sales": dict.fromkeys(sales, True), "odd": "?"}})
+        store.beat("node3", {"at": time.time(), "agents": "?"})
         for _ in range(2):
             store.fail_endpoint("sip:2@pbx", "408 Request Timeout", time.time(), failures=2, rest=600.0)
         store.fail_endpoint("sip:guest@elsewhere", "503 Busy", time.time(), failures=2, rest=600.0)
@@ -83,6 +87,10 @@ def test_it_tells_programs_everything(busy: Operator) -> None:
     assert hour["time_to_human"] == {"p50": pytest.approx(10.0), "p95": pytest.approx(30.0)}
     assert data["nodes"][0]["node"] == "node1"
     assert data["nodes"][0]["rtpengine"] == {"media1": True, "media2": False}
+    silent = {pool["pool"]: [one["silent_at"] for one in pool["agents"]] for pool in data["pools"]}
+    assert silent == {"night": [["node1"]], "sales": [[], ["node1"]]}
+    assert [(pool["pool"], pool["deserted_at"]) for pool in data["pools"]] == [("night", ["node1"]), ("sales", [])]
+    assert [one["up"] for one in data["pools"][1]["agents"]] == [True, False]
     healths = {one["uri"]: (one["health"], one["failures"], one["targets"]) for one in data["endpoints"]}
     assert healths == {
         "sip:2@pbx": ("resting", 2, ["support"]),
@@ -96,7 +104,9 @@ def test_it_tells_programs_everything(busy: Operator) -> None:
 
 def test_without_a_terminal_people_get_it_once(busy: Operator) -> None:
     lines = [" ".join(line.split()) for line in busy.types("status").stdout.splitlines()]
-    assert "nodes node1 alive (no answer from rtpengine media2)" in lines
+    assert "nodes node1 alive (no answer from rtpengine media2), node2 alive, node3 alive" in lines
+    assert "pools night: 0 of 1 agents answer OPTIONS; not sip:n@h (at node1)" in lines
+    assert "sales: 1 of 2 agents answer OPTIONS; not sip:b@h (at node1)" in lines
     assert "calls 3 calls: 2 talking, 1 ringing" in lines
     assert "last hour 4 transfers, 67 % reached a person: 2 connected, 1 busy, 1 caller_hung_up" in lines
     assert "time to human 10.0 s (median), 30.0 s (95 of 100)" in lines
@@ -108,7 +118,14 @@ def test_without_a_terminal_people_get_it_once(busy: Operator) -> None:
 
 def test_where_nothing_goes_on_it_says_so(operator: Operator) -> None:
     text = operator.types("status", "--once").stdout
-    for words in ("none alive: see `handoff doctor`", "0 calls", "0 transfers", "nobody was reached", "no endpoints"):
+    for words in (
+        "none alive: see `handoff doctor`",
+        "no node has told of their agents",
+        "0 calls",
+        "0 transfers",
+        "nobody was reached",
+        "no endpoints",
+    ):
         assert words in text
 
 

@@ -48,6 +48,7 @@ class Node:
         self.store = self.bench.store
         self.ksr.allow("htable.sht_iterator_start", "htable.sht_iterator_end")
         self.ksr.on("htable.sht_iterator_next", returns=-1)
+        self.ksr.on("htable.sht_get", returns=None)
         self.store.put_target(
             "support", Target.make({"name": "support", "endpoints": PERSON}).model_dump_json().encode()
         )

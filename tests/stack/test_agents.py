@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from routing.pools import agents_seen
 from tests.stack.rtp import RtpPeer
 from tests.stack.sipp import free_port
 from tests.stack.system import System
@@ -39,19 +40,24 @@ def test_a_pool_without_any_agent_answers_503() -> None:
 
 
 def test_an_agent_that_does_not_answer_options_is_named_in_the_log() -> None:
-    """It gets no calls while it is down, and is named again when it is back."""
+    """It gets no calls while it is down, and is named again when it is back; the node's signs of life tell the same."""
 
     def logged(words: str) -> bool:
         return f"agent={agent.uri} {words}" in system.kamailio.log.read_text()
 
+    def seen() -> dict[str, bool]:
+        return {found.agent: found.up for found in agents_seen(system.store.nodes())}
+
     with Ua("agent") as agent, System(agent.uri, ping_interval=1) as system:
         agent.allow("OPTIONS")
         system.wait_until(lambda: logged("is down"), timeout=10)
+        system.wait_until(lambda: seen() == {agent.uri: False})
         with Ua("caller", proxy=system.proxy) as caller:
             invite = caller.invite(f"sip:1@127.0.0.1:{system.port}", sdp="")
             caller.ack(caller.expect(503, to=invite))
         for _ in range(20):
             agent.reply(agent.expect("OPTIONS", timeout=5), 200)
-            if logged("is up"):
+            if seen() == {agent.uri: True}:
                 break
         assert logged("is up")
+        assert seen() == {agent.uri: True}
