@@ -77,8 +77,8 @@ def test_an_event_that_is_refused_again_and_again_is_overtaken_by_those_after_it
     ("behaviour", "error"),
     [
         (DRIP, "no answer within 1 s"),
-        (NO_HTTP, "it answered what is no HTTP (illegal status line: bytearray(b'hello'))"),
-        (CLOSE, "no connection (it was closed before the answer)"),
+        (NO_HTTP, "no answer (illegal status line: bytearray(b'hello'))"),
+        (CLOSE, "no answer (Server disconnected without sending a response.)"),
     ],
 )
 def test_a_receiver_that_behaves_badly_is_left_and_told_of(operator: Operator, behaviour: int, error: str) -> None:
@@ -101,5 +101,5 @@ def test_a_host_that_does_not_exist_is_told(operator: Operator) -> None:
         log(operator, "t1")
         until(lambda: operator.reads("webhooks")["dead"])
     error = operator.reads("webhooks")["dead"][0]["error"]
-    assert error.startswith("no connection (")
+    assert error.startswith("no answer (")
     assert "ame" in error  # the resolver's words: Name or service not known, or a name resolution that failed
