@@ -60,7 +60,7 @@ def judge_call(attempt: Attempt, alone: Mapping[str, Attempt | None]) -> Finding
         return _judge_reached(attempt)
     if attempt.status in CODECS:
         works = [codec for codec, one in alone.items() if one and one.good]
-        mend = f"offer only {', '.join(works)}: --codecs" if works else "give codecs that it has: --codecs"
+        mend = f"offer only {', '.join(works)}: --codec" if works else "give codecs that it has: --codec"
         return failed("call", f"no common codec ({status})", f"{mend}; see also --srtp")
     if attempt.status in BUSY:
         return warning("call", f"it does not take the call now ({status})", _MENDS[attempt.status])
@@ -92,7 +92,7 @@ def judge_codec(codec: str, attempt: Attempt | None, together: Attempt) -> Findi
     if attempt.status in CODECS:
         if together.good:
             return ok(part, f"not taken alone ({status}); others are")
-        return failed(part, f"not taken ({status})", "leave it out: --codecs")
+        return failed(part, f"not taken ({status})", "leave it out: --codec")
     return warning(part, f"not known ({status})", "test again: it took another call before")
 
 
