@@ -94,9 +94,9 @@ def reply_headers(name: str) -> list[str]:
 
 
 def q850(reasons: Iterable[str]) -> int | None:
-    """Find the Q.850 cause in Reason fields (RFC 3326, RFC 6432)."""
+    """Find the Q.850 cause in Reason fields (RFC 3326, RFC 6432); 0, by which Asterisk knows none, is none."""
     found = (_Q850.search(value) for value in reasons)
-    return next((int(match[1]) for match in found if match), None)
+    return next((int(match[1]) or None for match in found if match), None)
 
 
 def _unfold(value: str) -> str:

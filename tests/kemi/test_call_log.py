@@ -166,6 +166,7 @@ def test_where_rtpengine_knows_the_call_no_more_nothing_is_noted(ksr: FakeKsr) -
         (["SIP;cause=486", 'Q.850;cause=16;text="Normal call clearing"'], 16),
         (['SIP;cause=200;text="Call completed elsewhere", Q.850;cause=26'], 26),
         (["Q.850;cause=x"], None),
+        (["Q.850;cause=0"], None),
     ],
 )
 def test_the_q850_cause_is_found_among_the_reasons(reasons: list[str], cause: int | None) -> None:
