@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from routing.diagnosis_facts import Diagnosis, Facts, Rule
 from routing.diagnosis_heard import audio
 from routing.diagnosis_ours import OURS
-from routing.diagnosis_theirs import caller_id, congestion, glare, login, offer, refer, rested, said
+from routing.diagnosis_theirs import caller_id, cause, congestion, glare, login, offer, refer, rested, said
 from routing.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "Diagnosis", "diagnose"]
 
-RULES: tuple[Rule, ...] = (*OURS[:2], glare, refer, rested, *OURS[2:], login, offer, caller_id, congestion, said)
+RULES: tuple[Rule, ...] = (*OURS[:2], glare, refer, rested, *OURS[2:], login, offer, cause, caller_id, congestion, said)
 """In this order: what ended all, what can be mended here, what the endpoint said."""
 
 

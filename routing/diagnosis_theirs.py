@@ -80,6 +80,25 @@ _SAID: dict[int, tuple[Fault, str, str]] = {
     ),
 }
 
+_BY_CAUSE: dict[tuple[int, int | None], tuple[Fault, str, str]] = {
+    (403, 21): (
+        Fault.DECLINED,
+        "declined the call, or the phone behind it did",
+        "if no person did so, look there for call blocking, and whether it takes calls from this caller (--caller-id)",
+    ),
+    (404, 3): (
+        Fault.AWAY,
+        "knows no way to the phone of whom we called",
+        "see there that the phone is registered; else correct the number in the endpoint of the target",
+    ),
+    (603, 16): (
+        Fault.GIVEN_UP_THERE,
+        "ended the call itself before anybody answered",
+        "if people would have answered, raise the time that it lets phones ring there",
+    ),
+}
+"""What Asterisk says in these cases, by SIP status and Q.850 cause, and does not mean literally."""
+
 
 def refer(facts: Facts) -> Diagnosis | None:
     """Tell why the caller's side did not do what the REFER asks."""
@@ -198,6 +217,17 @@ def caller_id(facts: Facts) -> Diagnosis | None:
         "trunks often take only numbers of their customer: give one with --caller-id sip:NUMBER@TRUNK"
         + ("" if sure else "; else ask its operator whether calls from this address are allowed"),
     )
+
+
+def cause(facts: Facts) -> Diagnosis | None:
+    """Tell what a PBX means by its status, where the Q.850 cause beside it says more."""
+    if not facts.theirs or facts.attempt is None:
+        return None
+    found = _BY_CAUSE.get((facts.status, facts.attempt.cause))
+    if found is None:
+        return None
+    rule, what, mend = found
+    return Diagnosis(rule, f"{facts.uri} {what} ({facts.said}, Q.850 cause {facts.attempt.cause})", mend)
 
 
 def congestion(facts: Facts) -> Diagnosis | None:
