@@ -94,7 +94,12 @@ def unreported(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
 
 @leads_to()
 def referral_over(call: Call, event: ev.ReferralReported, now: float) -> Step:
-    """Tell a side that reports too late that nobody wants to know any more (RFC 6665 section 4.1.3)."""
+    """Tell a side that reports too late that nobody wants to know any more (RFC 6665 section 4.1.3).
+
+    But not of what its final report may have overtaken: Asterisk sends both at once, and ends the call for a 481.
+    """
+    if not event.final:
+        return call, [ACCEPTED]
     return call, [do.RefuseRequest(481, "Subscription Does Not Exist")]
 
 

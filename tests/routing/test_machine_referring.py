@@ -104,6 +104,14 @@ def test_a_report_about_another_refer_or_too_late_is_refused() -> None:
     assert story.state is State.CALLING
 
 
+def test_a_report_that_the_final_one_has_overtaken_is_taken_for_known() -> None:
+    story = referring(Method.REFER)
+    refer_answered(story, 202)
+    assert "NOTIFY 404 final" in reported(story, 404)
+    assert reported(story, 100) == ["answer 200"]
+    assert story.state is State.TALKING
+
+
 def test_the_agent_may_leave_and_the_caller_hears_music_until_the_side_has_reported() -> None:
     story = referring()
     assert story.hangs_up(AGENT) == ["answer 200", "hold with music"]

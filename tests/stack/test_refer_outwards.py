@@ -160,6 +160,18 @@ def test_a_side_that_accepts_and_reports_failure(talk: Outwards) -> None:
 
 
 @pytest.mark.parametrize("talk", [Method.REFER], indirect=True)
+def test_a_report_that_the_final_one_has_overtaken_does_no_harm(talk: Outwards) -> None:
+    """Both are sent in one instant, and one worker is faster than the other."""
+    talk.caller.reply(talk.asked(), 202)
+    assert talk.report(404).status == 200
+    assert talk.report(100).status == 200
+    talk.notified(404, final=True)
+    talk.hear_each_other()
+    talk.hang_up()
+    talk.nothing_left()
+
+
+@pytest.mark.parametrize("talk", [Method.REFER], indirect=True)
 @pytest.mark.parametrize("status", [403, 603])
 def test_by_refer_alone_the_agent_is_told_that_it_was_refused(talk: Outwards, status: int) -> None:
     talk.caller.reply(talk.asked(), status)
