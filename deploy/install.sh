@@ -26,6 +26,14 @@ dev_packages=(
 # The npm of Debian has a lot of packages: not where another one is there.
 command -v npm >/dev/null || dev_packages+=(npm)
 services=(kamailio rtpengine-daemon redis-server prometheus)
+# A PBX for the tests, which Debian has had up to 11 (bullseye): its packages are unpacked with all that they need, beside
+# the system.
+asterisk_packages=(
+  asterisk asterisk-modules asterisk-opus libc6 libcap2 libcrypt1 libssl1.1 libedit2 libjansson4 libsqlite3-0
+  libsystemd0 liburiparser1 libuuid1 libxml2 libxslt1.1 libsrtp2-1 libopus0 zlib1g liblzma5 libicu67 libtinfo6 libbsd0
+  libmd0 libgcrypt20 libgpg-error0 liblz4-1 libzstd1 libstdc++6 libgcc-s1 libnss3 libnspr4
+)
+asterisk_mirrors=(http://deb.debian.org/debian http://archive.debian.org/debian)
 
 policy=/usr/sbin/policy-rc.d
 policy_kept=$policy.kept-by-handoff
@@ -173,6 +181,32 @@ ensure_page_modules() {
   cp "$folder/package-lock.json" "$folder/.installed"
 }
 
+# Fetches the packages from the first mirror that still has them. The lists of this machine are not touched.
+ensure_asterisk() {
+  local folder=$root/.venv/share/handoff/asterisk mirror package
+  if [[ -e $folder/.installed && $(<"$folder/.installed") == "${asterisk_packages[*]}" ]]; then return; fi
+  say "fetching Asterisk for the tests"
+  rm -rf "$folder"
+  mkdir -p "$folder"/apt/{lists/partial,archives/partial} "$folder/debs"
+  : >"$folder/apt/status"
+  local apt=(
+    apt-get -q -o "Dir::State=$folder/apt" -o "Dir::State::status=$folder/apt/status" -o "Dir::Cache=$folder/apt"
+    -o "Dir::Etc::sourcelist=$folder/apt/sources.list" -o Dir::Etc::sourceparts=- -o Acquire::Languages=none
+    -o "APT::Sandbox::User=$(id -un)" -o APT::Get::List-Cleanup=false
+  )
+  for mirror in "${asterisk_mirrors[@]}"; do
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bullseye main\n' "$mirror" \
+      >"$folder/apt/sources.list"
+    if quietly "${apt[@]}" update && (cd "$folder/debs" && quietly "${apt[@]}" download "${asterisk_packages[@]}"); then
+      for package in "$folder"/debs/*.deb; do dpkg-deb --extract "$package" "$folder"; done
+      rm -rf "$folder"/{apt,debs,usr/share/doc}
+      printf '%s\n' "${asterisk_packages[*]}" >"$folder/.installed"
+      return
+    fi
+  done
+  die "Asterisk could not be fetched; the last words of apt-get are above."
+}
+
 # Makes what the service needs besides; the files of an earlier run are renewed, but the configuration is kept.
 ensure_service() {
   # The service must not be able to change what it runs, and must be able to read it.
@@ -220,6 +254,7 @@ case ${1:---dev} in
     ensure_venv dev
     ensure_sounds
     ensure_page_modules
+    ensure_asterisk
     ;;
   *) die "usage: deploy/install.sh [--runtime | --system | --dev]" ;;
 esac

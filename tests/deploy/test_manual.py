@@ -19,13 +19,13 @@ import pytest
 
 from cli.main import handoff
 from routing.settings import Settings, make_settings
+from tests.stack.manual import FENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "deploy/README.md", "deploy/REFERENCE.md", "routing/README.md")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 A_POOL = [{"name": "agents", "numbers": ["*"], "agents": [{"uri": "sip:192.0.2.10"}]}]
 WORD = re.compile(r"`(handoff [^`]*)`")
 LINK = re.compile(r"\]\(([^)]+)\)")
