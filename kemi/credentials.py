@@ -15,7 +15,7 @@ from routing.secrets import Secret
 from routing.store import StoreError
 from routing.targets import Target, TargetError
 from routing.texts import BadValue
-from routing.uris import host_of
+from routing.uris import host_of, on_trunk
 from routing.values import parse_sip_uri
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class CredentialFinder:
     def __init__(self, settings: Settings, store: Store) -> None:
         """Take where targets are kept; a key that cannot be used is told at once, while people look at the log."""
         self._key = settings.security.key
-        self._trunks = settings.trunks
+        self._trunks, self._trunk = settings.trunks, settings.tel_trunk
         self._store = store
         if self._key is not None:
             try:
@@ -97,13 +97,17 @@ class CredentialFinder:
     def _find(self, target: str, uri: str, *, by_host: bool) -> Credentials | None:
         data = self._store.target(target)
         endpoints = Target.from_json(data).endpoints if data is not None else ()
-        keyed = [each for each in endpoints if each.secret]
-        endpoint = next((each for each in keyed if each.uri == uri), None)
-        if endpoint is None and by_host:
-            endpoint = next((each for each in keyed if host_of(each.uri) == host_of(uri)), None)
+        keyed = {self._dialled(each.uri): each for each in endpoints if each.secret}
+        there = (dialled for dialled in keyed if by_host and host_of(dialled) == host_of(uri))
+        dialled = uri if uri in keyed else next(there, "")
+        endpoint = keyed.get(dialled)
         if endpoint is None or endpoint.secret is None:
             mend = f"give them with `handoff targets set {target} --user NAME --secret-prompt`"
             KSR.warn(f"target={target} endpoint={uri} asks for credentials, and there are none; {mend}\n")
             return None
-        user = endpoint.user or urllib.parse.unquote(parse_sip_uri(endpoint.uri).user or "")
+        user = endpoint.user or urllib.parse.unquote(parse_sip_uri(dialled).user or "")
         return Credentials(user, find_value(endpoint.secret, self._key))
+
+    def _dialled(self, uri: str) -> str:
+        """Give what was dialled for an endpoint: a tel: URI goes to a trunk."""
+        return on_trunk(uri, self._trunk) if self._trunk else uri

@@ -53,6 +53,22 @@ def test_without_a_user_it_is_that_of_the_uri(ksr: FakeKsr) -> None:
     assert found.user == "10#01"
 
 
+@pytest.mark.parametrize(("user", "known_as"), [("alice", "alice"), (None, "+493012345678")])
+def test_a_telephone_number_has_those_of_its_endpoint_on_the_trunk(
+    ksr: FakeKsr, user: str | None, known_as: str
+) -> None:
+    store = MemoryStore()
+    endpoint = {"uri": "tel:+49-30-12345678", "user": user, "secret": Secret.of(VALUE)}
+    store.put_target("support", Target.make({"name": "support", "endpoints": [endpoint]}).to_json())
+    trunk = {"name": "carrier", "addresses": ["192.0.2.1"], "uri": "sip:trunk.example"}
+    found = CredentialFinder(make_settings({"pools": [POOL], "trunks": [trunk]}), store)
+    for uri, by_host in (("sip:+493012345678@trunk.example;user=phone", False), ("sip:x@trunk.example", True)):
+        login = found.find("support", uri, by_host=by_host)
+        assert login is not None
+        assert (login.user, login.secret.reveal()) == (known_as, VALUE)
+    assert log(ksr) == ""
+
+
 def test_a_sealed_secret_is_opened_with_the_key(ksr: FakeKsr, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEY", KEY)
     sealed = seal(Secret.of(VALUE), Secret.of(KEY))
