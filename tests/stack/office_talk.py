@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from cli.main import handoff
-from cli.phones import Phones, State, TransferProgress
+from cli.phones import PhoneError, Phones, State, TransferProgress
 from cli.tones import AGENT
 from routing.diagnosis import diagnose
 from tests.stack.office_pbx import TONE, Office, example, some_host
@@ -72,10 +72,13 @@ class OfficeTalk(PhoneTalk):
         self.refers(agent)
         return call, agent
 
-    @staticmethod
-    def told(agent: PhoneCall) -> int:
+    def told(self, agent: PhoneCall) -> int:
         """Wait for the last thing that the agent is told."""
-        return agent.wait_for(TransferProgress, final=True, timeout=PATIENCE).code
+        try:
+            return agent.wait_for(TransferProgress, final=True, timeout=PATIENCE).code
+        except PhoneError:
+            print(Wire.trace(self.wire.messages(since=self.began)))
+            raise
 
     def diagnosis(self) -> str:
         """Give the rule that tells why the last transfer failed."""

@@ -150,6 +150,14 @@ def test_a_session_timer_that_asterisk_wants_is_agreed_on(talk: OfficeTalk) -> N
     assert answer["Session-Expires"].startswith("90;refresher=")
 
 
+def test_an_invite_too_large_for_udp_reaches_an_asterisk_that_has_no_tcp(talk: OfficeTalk) -> None:
+    talk.system.add_target("extension", talk.office.uri("tone"), headers={"X-Long": "x" * 1400})
+    call, agent = talk.connect(talk.phone("caller"))
+    talk.refers(agent)
+    assert talk.told(agent) == 200
+    call.wait_heard("tone", time.time())
+
+
 def test_srtp_that_only_one_side_wants_is_told_as_such(talk: OfficeTalk) -> None:
     call, agent = talk.hand_to("tone", "srtp")
     assert talk.told(agent) == 488
