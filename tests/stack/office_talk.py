@@ -98,15 +98,18 @@ class OfficeTalk(PhoneTalk):
 
 
 @contextmanager
-def office_talk() -> Iterator[OfficeTalk]:
-    """Start all of it; Asterisk is a trunk as the manual has it, and others may call from this machine."""
+def office_talk(*, sidecar: bool = False) -> Iterator[OfficeTalk]:
+    """Start all of it; Asterisk is a trunk as the manual has it, and others may call from this machine.
+
+    With the `sidecar`, people can be briefed.
+    """
     host = some_host()
     (asterisk,) = tomllib.loads(example(host, 0).block("toml"))["trunks"]
     others = {"name": "others", "addresses": ["127.0.0.1"]}
     with Phones(sounds={"tone": TONE}) as phones:
         agent = phones.add("agent", tone=AGENT, answer_after=0)
         with (
-            System(agent.uri, sidecar=True, trunks=[asterisk, others]) as system,
+            System(agent.uri, sidecar=sidecar, trunks=[asterisk, others]) as system,
             Wire(system.port) as wire,
             Office(host, system, phones) as office,
         ):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[OfficeTalk]:
-    with office_talk() as talk:
+    with office_talk(sidecar=True) as talk:
         yield talk
 
 

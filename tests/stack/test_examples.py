@@ -60,7 +60,9 @@ class Played(Talk):
 
 
 @contextmanager
-def played(heading: str, agent: Ua, target: Ua, places: dict[str, str], **more: Any) -> Iterator[Played]:
+def played(
+    heading: str, agent: Ua, target: Ua, places: dict[str, str], *, speaks: bool = False, **more: Any
+) -> Iterator[Played]:
     """Start the stack with trunks and pools of an example, and let its agent talk with a caller.
 
     Where the example has `places`, the parties of the test are. Where it listens is the test's own affair.
@@ -70,7 +72,7 @@ def played(heading: str, agent: Ua, target: Ua, places: dict[str, str], **more: 
     found = [tomllib.loads(text) for text in example.blocks("toml")]
     sections = {name: data[name] for data in found for name in ("trunks", "pools") if name in data}
     with (
-        System(agent.uri, sidecar=True, speech=SHORT, **sections) as system,
+        System(agent.uri, sidecar=speaks, speech=SHORT, **sections) as system,
         Played(example, system, agent, target, **more) as talk,
     ):
         yield talk
@@ -190,7 +192,7 @@ def test_a_platform_sets_only_the_refer_to_uri(heading: str) -> None:
     agents = TcpUa if heading.startswith("LiveKit") else Ua
     with agents("proj_abc123") as agent, Ua("1001") as target:
         places = {"example.sip.livekit.cloud": at(agent), "sip.api.openai.com;transport=tls": at(agent)}
-        with played(heading, agent, target, {**places, "198.51.100.30:5060": at(target)}) as talk:
+        with played(heading, agent, target, {**places, "198.51.100.30:5060": at(target)}, speaks=True) as talk:
             talk.system.add_target("support", target.uri, pause_before=0.2, pause_after=0.2)
             user = NUMBER if heading.startswith("LiveKit") else "proj_abc123"
             assert talk.incoming.uri.startswith(f"sip:{user}@127.0.0.1:{agent.port}")
