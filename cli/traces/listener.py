@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from cli.ports import split_listen
+from cli.traces.direction import OurPlaces
 from cli.traces.hep import hide_secrets, read_packet
 from cli.traces.keeper import Keeper
 
@@ -31,7 +31,7 @@ class Tracer:
         trace = settings.trace
         self.keeper = Keeper(plain=trace.mode == "all", seconds=60 * trace.minutes, limit=trace.megabytes * 1_000_000)
         self._node = settings.node.id
-        self._ours = {(address, port) for _, address, port in map(split_listen, settings.sip.listen)}
+        self._ours = OurPlaces(settings)
         self._socket = _bind(trace.listen or "")
         self._homer = _connect(trace.homer) if trace.homer else None
         self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
@@ -47,22 +47,16 @@ class Tracer:
         return {"ok": True, "ids": [call_id], "left_out": left_out, "messages": messages}
 
     def _message(self, packet: bytes) -> dict[str, Any]:
-        copied = read_packet(packet)
+        sent, copied = self._ours.judge(read_packet(packet))
         return {
             "at": copied.at,
             "node": self._node,
-            "sent": self._is_sent(copied.source, copied.destination),
+            "sent": sent,
             "from": list(copied.source),
             "to": list(copied.destination),
             "transport": copied.transport,
             "text": copied.text.decode("latin-1"),
         }
-
-    def _is_sent(self, source: tuple[str, int], destination: tuple[str, int]) -> bool:
-        """Tell whether Kamailio sent it: by its places, or else (connections have ports of their own) by its hosts."""
-        if source in self._ours or destination in self._ours:
-            return source in self._ours
-        return source[0] in {host for host, _ in self._ours}
 
     def _run(self) -> None:
         while True:

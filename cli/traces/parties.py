@@ -88,13 +88,13 @@ def _key(message: Message) -> tuple[str, ...]:
     if message.status:
         final = "final" if message.status >= 200 else "provisional"
         return final, message.call_id, str(message.cseq), message.method, message.from_tag
-    return message.method, message.header("via")
+    return message.method, message.branch
 
 
 def _cause(message: Message) -> tuple[str, ...]:
     """Name what a message answers: a response its request, an ACK the final response."""
     if message.status:
-        return message.method, message.header("via")
+        return message.method, message.branch
     return "final", message.call_id, str(message.cseq), "INVITE" if message.method == "ACK" else "", message.from_tag
 
 

@@ -17,6 +17,7 @@ Place = tuple[str, int]
 STATUS = re.compile(r"SIP/2\.0 (\d{3}) ?(.*)")
 TAG = re.compile(r";\s*tag=([^;,\s>]+)", re.IGNORECASE)
 FOLD = re.compile(r"\r?\n[ \t]+")
+BRANCH = re.compile(r";\s*branch=([^;,\s]+)", re.IGNORECASE)
 REASON = 20
 """Letters of a reason phrase that fit in."""
 REASON_TEXT = re.compile(r'text="([^"]*)"')
@@ -117,6 +118,12 @@ class Message:
     def to_tag(self) -> str:
         """The tag of To; empty in a request that begins a dialog."""
         return tag_of(self.header("to"))
+
+    @property
+    def branch(self) -> str:
+        """What a response repeats of its request (RFC 3261 section 17.1.3); the rest of Via grows on its way."""
+        found = BRANCH.search(self.header("via"))
+        return found[1] if found else ""
 
     @property
     def peer(self) -> Place:
