@@ -1,4 +1,4 @@
-"""Copies of SIP messages as Kamailio sends them (HEP version 3), and the secrets in them.
+"""Copies of SIP messages as Kamailio sends them (HEP version 3).
 
 A packet is `HEP3`, its length in two bytes, and chunks: vendor, type and length of two bytes each, then the value.
 """
@@ -6,7 +6,6 @@ A packet is `HEP3`, its length in two bytes, and chunks: vendor, type and length
 from __future__ import annotations
 
 import ipaddress
-import re
 import struct
 from dataclasses import dataclass
 
@@ -18,13 +17,6 @@ TEXT_FOLLOWS, NEAR = b"\0\0\0\x0f", 200
 """Vendor and type of the chunk with the message, and where it begins at the latest."""
 TRANSPORTS = {17: "udp", 6: "tcp"}
 """By IP protocol; siptrace has a number of no meaning for all that is encrypted."""
-
-LOGIN = re.compile(
-    rb"^((?:proxy-)?authorization[ \t]*:[ \t]*(?:\S+[ \t]+)?)([^\r\n]*(?:\r\n[ \t]+[^\r\n]*)*)",
-    re.IGNORECASE | re.MULTILINE,
-)
-KEYS = re.compile(rb"((?:^|\n)(?:a=crypto:[^\r\n]*?inline:|a=key-mgmt:\S+ |a=ice-pwd:|k=))([^\r\n|]+)", re.IGNORECASE)
-PASSWORD = re.compile(rb"(sips?:[^\s@:;<>]*:)([^\s@:;<>]+)(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +65,6 @@ def read_packet(packet: bytes) -> Copied:
         )
     except (KeyError, StopIteration) as error:
         raise ValueError("the packet does not say whence and whither") from error
-
-
-def hide_secrets(packet: bytes) -> bytes:
-    """Put a * in the place of each letter of an answer to a challenge, a media key or a password: lengths stay true."""
-    lowered = packet.lower()
-    if b"authorization" in lowered:
-        packet = LOGIN.sub(_stars, packet)
-    if b"crypto:" in lowered or b"key-mgmt:" in lowered or b"ice-pwd:" in lowered or b"\nk=" in lowered:
-        packet = KEYS.sub(_stars, packet)
-    return PASSWORD.sub(_stars, packet)
-
-
-def _stars(found: re.Match[bytes]) -> bytes:
-    return found[1] + re.sub(rb"[^\r\n \t]", b"*", found[2])
 
 
 def _chunks(packet: bytes) -> dict[int, tuple[int, int]]:

@@ -10,8 +10,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cli.traces.direction import OurPlaces
-from cli.traces.hep import hide_secrets, read_packet
+from cli.traces.hep import read_packet
 from cli.traces.keeper import Keeper
+from cli.traces.secrets import hide_secrets
 
 if TYPE_CHECKING:
     from routing.settings import Settings
@@ -47,7 +48,7 @@ class Tracer:
         return {"ok": True, "ids": [call_id], "left_out": left_out, "messages": messages}
 
     def _message(self, packet: bytes) -> dict[str, Any]:
-        sent, copied = self._ours.judge(read_packet(packet))
+        sent, copied = self._ours.judge(read_packet(hide_secrets(packet)))
         return {
             "at": copied.at,
             "node": self._node,
@@ -67,14 +68,13 @@ class Tracer:
                     self._take(self._socket.recv(LONGEST))
 
     def _take(self, packet: bytes) -> None:
-        packet = hide_secrets(packet)
         try:
             is_sip = self.keeper.add(packet)
         except ValueError:
             return  # anybody can send to a UDP port
         if self._homer and is_sip:
             with contextlib.suppress(OSError):  # it is away: nobody waits for it
-                self._homer.send(packet)
+                self._homer.send(hide_secrets(packet))
 
 
 def _bind(place: str) -> socket.socket:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.traces.hep import find_text, hide_secrets, read_packet
-from cli.traces.keeper import FIRST, LAST, LINGER, OVERHEAD, Keeper, name_call
+from cli.traces.hep import find_text, read_packet
+from cli.traces.keeper import CALL_OVERHEAD, FIRST, LAST, LINGER, OVERHEAD, Keeper, name_call
 from cli.traces.ladder import draw_ladder, draw_mermaid
 from cli.traces.parties import make_trace
 from cli.traces.pcap import write_pcap
@@ -84,30 +84,6 @@ def test_a_packet_without_addresses_is_refused() -> None:
         read_packet(b"HEP3" + struct.pack("!H", 6 + len(chunk)) + chunk)
 
 
-@pytest.mark.parametrize(
-    ("line", "shown"),
-    [
-        ('Authorization: Digest username="u", response="r"', "Authorization: Digest ************* ************"),
-        ("PROXY-AUTHORIZATION : Basic c2VjcmV0", "PROXY-AUTHORIZATION : Basic ********"),
-        ("Authorization:tokenonly", "Authorization:*********"),
-        ('Authorization: Digest a="b",\r\n response="c"', "Authorization: Digest ******\r\n ************"),
-        ("X: y\r\n\r\na=crypto:1 AES inline:c2VjcmV0|2^31", "X: y\r\n\r\na=crypto:1 AES inline:********|2^31"),
-        ("X: y\r\n\r\nk=clear:hush", "X: y\r\n\r\nk=**********"),
-        ("X: y\r\n\r\na=ice-pwd:hush", "X: y\r\n\r\na=ice-pwd:****"),
-        ("X: y\r\n\r\na=key-mgmt:mikey c2Vj", "X: y\r\n\r\na=key-mgmt:mikey ****"),
-        ("Contact: <sip:me:hush@h:5060>", "Contact: <sip:me:****@h:5060>"),
-        ("Contact: <sip:h:5060>, <sips:me@h>", "Contact: <sip:h:5060>, <sips:me@h>"),
-        ('WWW-Authenticate: Digest nonce="n"', 'WWW-Authenticate: Digest nonce="n"'),
-        ("a=fingerprint:sha-256 AB:CD", "a=fingerprint:sha-256 AB:CD"),
-    ],
-)
-def test_secrets_are_hidden_and_lengths_stay_true(line: str, shown: str) -> None:
-    whole = packet(sip("INVITE sip:a@b SIP/2.0", line))
-    hidden = hide_secrets(whole)
-    assert len(hidden) == len(whole)
-    assert read_packet(hidden).text == sip("INVITE sip:a@b SIP/2.0", shown)
-
-
 # Keeping
 
 
@@ -125,7 +101,7 @@ def test_all_messages_of_a_call_and_its_legs_are_found_by_the_beginning_of_its_i
     kept.add(packet(sip("SIP/2.0 200 OK", call_id="ping")))
     assert kept.find(call_id[:5]) == {call_id: (packets, 0)}
     assert list(kept.find("")) == [call_id]
-    assert kept.size == sum(map(len, packets)) + 4 * OVERHEAD
+    assert kept.size == sum(map(len, packets)) + 4 * OVERHEAD + CALL_OVERHEAD
 
 
 def test_what_is_no_sip_is_neither_kept_nor_told_as_such() -> None:
@@ -180,7 +156,7 @@ def test_of_a_call_with_very_many_messages_the_first_and_the_newest_are_kept() -
     assert b"CSeq: 0 " in packets[0]
     assert b"CSeq: 99 " in packets[FIRST - 1]
     assert b"CSeq: 150 " in packets[FIRST]
-    assert kept.size == sum(map(len, packets)) + OVERHEAD * len(packets)
+    assert kept.size == sum(map(len, packets)) + OVERHEAD * len(packets) + CALL_OVERHEAD
 
 
 # Where copies go
