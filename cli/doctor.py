@@ -19,6 +19,7 @@ from cli.diagnosis.machine import check_descriptors, check_programs
 from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics, judge_pool
 from cli.diagnosis.speech import check_speech
 from cli.diagnosis.stored import check_stored
+from cli.diagnosis.trace import check_trace
 from cli.effective import effective_settings, name_missing
 from cli.output import Exit, Failed, OperatorCommand, counted, plain, print_json
 from cli.paths import settings_file
@@ -98,6 +99,7 @@ def _all_checks(settings: Settings) -> list[tuple[str, Check]]:
         *((f"pool {pool.name}", partial(check_pool, pool)) for pool in settings.pools),
         ("speech", partial(check_speech, settings)),
         ("metrics", partial(check_metrics, settings)),
+        ("trace", partial(check_trace, settings)),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import sys
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 OUTCOMES = ("ok", "cached", "late", "failed")
-WAIT = 10.0
-"""Seconds that Redis is asked to wait for a text."""
+WAIT = 4.0
+"""Seconds that Redis is asked to wait for a text, after which it is told that the sidecar is alive."""
 REST = 1.0
 """Seconds until a Redis that is away is asked again."""
 TRIM_EVERY = 60.0
@@ -91,6 +92,7 @@ def serve(store: Store, node: str, service: SpeechService, cache: Cache, tracer:
                 store.ping()
                 say("Redis answers again")
                 away = False
+            store.beat_sidecar(node, {"pid": os.getpid()})
             request = store.take_speech(node, WAIT)
             if request is not None and request.get("kind") == "trace":
                 store.answer_command(str(request.get("id")), give_trace(tracer, request))

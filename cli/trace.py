@@ -46,7 +46,9 @@ def trace(
     challenges and media keys are hidden. See [trace] in handoff.toml for whose messages are kept.
     """
     with connect(effective_settings(config)) as store:
-        found = find_trace(store, prefix)
+        found, missing = find_trace(store, prefix)
+    for text in missing:
+        click.echo(f"Warning: {text}: what it handled is not shown", err=True)
     if pcap:
         _write(pcap, write_pcap(step.message for step in found.steps))
         click.echo(f"{pcap}: {counted(len(found.steps), 'message')}", err=True)
@@ -97,12 +99,14 @@ def _svg(found: Trace) -> str:
 def _whole(found: Trace) -> str:
     parts = []
     began = found.steps[0].message.at
+    several = len(found.nodes) > 1
     for step in found.steps:
         message = step.message
+        node = f"  by {message.node}" if several else ""
         where = f"{write_place(message.source)} -> {write_place(message.destination)}"
         whom = f"{'to' if message.sent else 'from'} {step.party}"
         parts += [
-            f"--- {message.at - began:.3f} s  {whom}  {message.transport} {where}",
+            f"--- {message.at - began:.3f} s  {whom}  {message.transport} {where}{node}",
             *map(plain, message.text.splitlines()),
             "",
         ]

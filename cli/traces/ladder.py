@@ -39,7 +39,8 @@ def draw_ladder(trace: Trace) -> Text:
     """Draw it with seconds from the first message, an arrow for each message, and what is in it."""
     heads = heads_of(trace)
     widths = [len(step.message.label) + 4 for step in trace.steps] + [len(word) + 2 for head in heads for word in head]
-    ladder = _Ladder([name for name, _ in heads], min(max(NARROW, *widths), WIDE))
+    first = trace.nodes[0]
+    ladder = _Ladder([name for name, _ in heads], min(max(NARROW, *widths), WIDE), first)
     lines = [ladder.head(words) for words in zip(*heads, strict=True)]
     began = trace.steps[0].message.at
     lines += [ladder.line(step, step.message.at - began) for step in trace.steps]
@@ -50,10 +51,11 @@ def draw_ladder(trace: Trace) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class _Ladder:
-    """Columns `gap` letters apart."""
+    """Columns `gap` letters apart; of which node a message is, is said where it is another one than `node`."""
 
     columns: list[str]
     gap: int
+    node: str
 
     def head(self, words: tuple[str, ...]) -> Text:
         cells = "".join(f"{word[: self.gap - 1]:{self.gap}}" for word in words)
@@ -73,7 +75,8 @@ class _Ladder:
         text.append("│", style="dim")
         for _ in self.columns[ends[1] + 1 :]:
             text.append(" " * (self.gap - 1) + "│", style="dim")
-        note = "; ".join(filter(None, ["again" if step.again else "", plain(message.note)]))
+        node = f"by {message.node}" if message.node != self.node else ""
+        note = "; ".join(filter(None, [node, "again" if step.again else "", plain(message.note)]))
         return text.append(f"  {note}" if note else "")
 
 

@@ -31,6 +31,7 @@ class Tracer:
     def __init__(self, settings: Settings) -> None:
         trace = settings.trace
         self.keeper = Keeper(plain=trace.mode == "all", seconds=60 * trace.minutes, limit=trace.megabytes * 1_000_000)
+        self._mode, self._minutes, self._seen = trace.mode, trace.minutes, 0
         self._node = settings.node.id
         self._ours = OurPlaces(settings)
         self._socket = _bind(trace.listen or "")
@@ -39,13 +40,16 @@ class Tracer:
         self._thread.start()
 
     def answer(self, prefix: str) -> dict[str, Any]:
-        """Give, as JSON values, the ids of all calls that begin so, and where that is one, its messages."""
+        """Give, as JSON values, the ids of all calls that begin so, and where that is one, its messages.
+
+        `seen` is how many SIP messages have come so far, of calls or not.
+        """
         found = self.keeper.find(prefix)
+        told = {"ok": True, "ids": sorted(found), "mode": self._mode, "minutes": self._minutes, "seen": self._seen}
         if len(found) != 1:
-            return {"ok": True, "ids": sorted(found), "messages": []}
-        ((call_id, (packets, left_out)),) = found.items()
-        messages = [self._message(packet) for packet in packets]
-        return {"ok": True, "ids": [call_id], "left_out": left_out, "messages": messages}
+            return told
+        ((packets, left_out),) = found.values()
+        return {**told, "left_out": left_out, "messages": [self._message(packet) for packet in packets]}
 
     def _message(self, packet: bytes) -> dict[str, Any]:
         sent, copied = self._ours.judge(read_packet(hide_secrets(packet)))
@@ -72,6 +76,7 @@ class Tracer:
             is_sip = self.keeper.add(packet)
         except ValueError:
             return  # anybody can send to a UDP port
+        self._seen += is_sip
         if self._homer and is_sip:
             with contextlib.suppress(OSError):  # it is away: nobody waits for it
                 self._homer.send(hide_secrets(packet))

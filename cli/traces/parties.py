@@ -35,6 +35,11 @@ class Trace:
     parties: dict[str, Place]
     left_out: int = 0
 
+    @property
+    def nodes(self) -> list[str]:
+        """The nodes that handled it, in their order."""
+        return list(dict.fromkeys(step.message.node for step in self.steps))
+
     def of(self, party: str) -> list[Message]:
         """Give what one party sent and got, each message once."""
         return [step.message for step in self.steps if step.party == party and not step.again]

@@ -44,6 +44,7 @@ LOG = "handoff:log"
 FAILING = "handoff:failing"
 ENDED = "handoff:ended"
 NODES = "handoff:nodes"
+SIDECARS = "handoff:sidecars"
 STAGES = "handoff:{webhooks}:stages"
 STAGES_LENGTH = 10_000
 """Most stages of transfers that wait to be read for webhooks; beyond it the oldest are dropped."""
@@ -93,6 +94,11 @@ def speech_key(node: str) -> str:
 def node_key(node: str) -> str:
     """Name the key that lives as long as the node's beats come."""
     return f"handoff:node:{node}"
+
+
+def sidecar_key(node: str) -> str:
+    """Name the key that lives as long as the beats of the node's sidecar come."""
+    return f"handoff:sidecar:{node}"
 
 
 def occupants_key(uri: str) -> str:

@@ -59,6 +59,7 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, MemoryTargetProbes, Store):
         self._contacts: dict[str, dict[str, tuple[float, bytes]]] = {}
         self._nonce_key = os.urandom(32)
         self._beats: dict[str, tuple[float, str]] = {}
+        self._sidecar_beats: dict[str, tuple[float, str]] = {}
 
     # Calls
 
@@ -260,8 +261,17 @@ class MemoryStore(MemoryEndpoints, MemoryWebhooks, MemoryTargetProbes, Store):
         self._beats[node] = (self._clock() + layout.BEAT_TTL, json.dumps(info))
 
     def nodes(self) -> dict[str, dict[str, Any]]:
+        return self._alive(self._beats)
+
+    def beat_sidecar(self, node: str, info: Mapping[str, Any]) -> None:
+        self._sidecar_beats[node] = (self._clock() + layout.BEAT_TTL, json.dumps(info))
+
+    def sidecars(self) -> dict[str, dict[str, Any]]:
+        return self._alive(self._sidecar_beats)
+
+    def _alive(self, beats: Mapping[str, tuple[float, str]]) -> dict[str, dict[str, Any]]:
         now = self._clock()
-        return {name: json.loads(info) for name, (until, info) in sorted(self._beats.items()) if now < until}
+        return {name: json.loads(info) for name, (until, info) in sorted(beats.items()) if now < until}
 
     def ping(self) -> float:
         return 0.0

@@ -188,6 +188,14 @@ class Store(EndpointStore, WebhookStore, TargetProbeStore, Protocol):
         """Read what the nodes alive said of themselves, by name."""
         ...
 
+    def beat_sidecar(self, node: str, info: Mapping[str, Any]) -> None:
+        """Say that the sidecar of `node` is alive, for the next ten seconds; it may outlive the node."""
+        ...
+
+    def sidecars(self) -> dict[str, dict[str, Any]]:
+        """Read what the sidecars alive said of themselves, by the names of their nodes."""
+        ...
+
     def ping(self) -> float:
         """Measure one request, in seconds."""
         ...

@@ -21,7 +21,7 @@ from routing.store.target_probes import RedisTargetProbes, forgetting
 from routing.store.webhooks import KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from routing.heard import Heard
     from routing.records import BadRecordError, Call
@@ -231,16 +231,24 @@ class RedisStore(RedisEndpoints, RedisWebhooks, RedisTargetProbes, Store):
         return dict(zip(names, replies, strict=True))
 
     def beat(self, node: str, info: Mapping[str, Any]) -> None:
-        self._run(
-            "beat",
-            ("SET", layout.node_key(node), json.dumps(info), "EX", layout.BEAT_TTL),
-            ("SADD", layout.NODES, node),
-            ("EXPIRE", layout.NODES, layout.NODES_TTL),
-        )
+        self._beat("beat", layout.node_key(node), layout.NODES, node, info)
 
     def nodes(self) -> dict[str, dict[str, Any]]:
-        names = sorted(name.decode() for name in self._run("nodes", ("SMEMBERS", layout.NODES))[0])
-        beats = self._run("nodes", *(("GET", layout.node_key(name)) for name in names)) if names else []
+        return self._alive("nodes", layout.NODES, layout.node_key)
+
+    def beat_sidecar(self, node: str, info: Mapping[str, Any]) -> None:
+        self._beat("beat_sidecar", layout.sidecar_key(node), layout.SIDECARS, node, info)
+
+    def sidecars(self) -> dict[str, dict[str, Any]]:
+        return self._alive("sidecars", layout.SIDECARS, layout.sidecar_key)
+
+    def _beat(self, operation: str, key: str, members: str, name: str, info: Mapping[str, Any]) -> None:
+        said = ("SET", key, json.dumps(info), "EX", layout.BEAT_TTL)
+        self._run(operation, said, ("SADD", members, name), ("EXPIRE", members, layout.NODES_TTL))
+
+    def _alive(self, operation: str, members: str, key: Callable[[str], str]) -> dict[str, dict[str, Any]]:
+        names = sorted(name.decode() for name in self._run(operation, ("SMEMBERS", members))[0])
+        beats = self._run(operation, *(("GET", key(name)) for name in names)) if names else []
         return {name: json.loads(beat) for name, beat in zip(names, beats, strict=True) if beat is not None}
 
     def ping(self) -> float:

@@ -79,12 +79,14 @@ def test_on_the_real_daemons_nothing_fails_and_stopping_them_is_seen(
         assert [found[f"agent {uri}"]["status"] for uri in agents] == ["warning", "ok"]
         assert found[f"sip tcp:127.0.0.1:{port}"]["what"] == "answers OPTIONS"
         assert found["node node1"]["status"] == "ok"
-        for name in ("rtpengine", "exporter"):
+        assert found["trace"]["status"] == "ok"
+        assert " come to the sidecar at 127.0.0.1:" in found["trace"]["what"]
+        for name in ("rtpengine", "exporter", "sidecar"):
             stack.halt(name)
         result = operator.types("doctor")
     assert result.exit_code == 1
     failures = [line.split("failed")[0].strip() for line in result.stdout.splitlines()[1:-2] if " failed " in line]
-    assert failures == ["rtpengine node1", f"metrics {given.metrics.listen}"]
+    assert failures == ["rtpengine node1", f"metrics {given.metrics.listen}", "trace"]
 
 
 def test_a_configuration_with_problems_is_failed_with_each_of_them(operator: Operator) -> None:

@@ -158,6 +158,11 @@ def test_nodes_that_beat_are_alive(store: Store) -> None:
     assert store.nodes() == {"node1": {"workers": 4}, "node2": {"workers": 2}}
 
 
+def test_sidecars_that_beat_are_alive_whatever_their_nodes_are(store: Store) -> None:
+    store.beat_sidecar("node1", {"pid": 7})
+    assert (store.sidecars(), store.nodes()) == ({"node1": {"pid": 7}}, {})
+
+
 def test_ping_tells_how_long_a_request_takes(store: Store) -> None:
     assert 0 <= store.ping() < 0.1
 
