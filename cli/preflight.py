@@ -109,6 +109,10 @@ def _ports(settings: Settings) -> Iterator[Problem]:
             yield problem
     if problem := find_port_problem("metrics.listen", *split_listen(f"tcp:{settings.metrics.listen}")):
         yield problem
+    copies = settings.trace.listen if settings.trace.mode != "off" else None
+    for where, at in (("trace.listen", copies), ("rtpengine.dtmf_listen", settings.rtpengine.dtmf_listen)):
+        if at and (problem := find_port_problem(where, *split_listen(f"udp:{at}"))):
+            yield problem
     if not settings.rtpengine.nodes:
         address = settings.rtpengine.interface.partition("!")[0]
         if problem := find_port_problem("rtpengine.interface", "udp", address, 0):

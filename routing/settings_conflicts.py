@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from routing.problems import Problem, place
 from routing.settings_fields import check_host_port, check_listen, check_network, check_pattern, check_webhook
-from routing.settings_model import Metrics, Rtpengine, Sip, Tls, Users
+from routing.settings_model import Metrics, Rtpengine, Sip, Tls, Trace, Users
 from routing.texts import BadValue, check_host, check_name, shown
 from routing.values import check_endpoint
 
@@ -30,7 +30,7 @@ UNIQUE: tuple[tuple[tuple[str, ...], Callable[[str], str], int], ...] = (
     (("users", "domains", "*"), check_host, 0),
     (("webhooks", "urls", "*"), check_webhook, 0),
 )
-SECTIONS = {"sip": Sip, "tls": Tls, "rtpengine": Rtpengine, "metrics": Metrics, "users": Users}
+SECTIONS = {"sip": Sip, "tls": Tls, "rtpengine": Rtpengine, "metrics": Metrics, "users": Users, "trace": Trace}
 WILDCARDS = {"0.0.0.0", "[::]"}  # noqa: S104 - compared with, not listened at
 
 
@@ -41,7 +41,7 @@ def find_conflicts(data: Mapping[str, Any]) -> list[Problem]:
         given = data.get(name, {})
         if isinstance(given, dict):
             full[name] = {**section().model_dump(), **given}
-    checks = _repeated, _unused_pools, _overlapping, _media_ports, _certificates, _half_logins, _expiry
+    checks = _repeated, _unused_pools, _overlapping, _media_ports, _copies, _certificates, _half_logins, _expiry
     return [problem for check in checks for problem in check(full)]
 
 
@@ -89,7 +89,7 @@ def _unused_pools(data: Mapping[str, Any]) -> Iterator[Problem]:
 def _overlapping(data: Mapping[str, Any]) -> Iterator[Problem]:
     listens = list(_valid(data, ("sip", "listen", "*"), check_listen))
     exporter = _valid(data, ("metrics", "listen"), lambda text: f"tcp:{check_host_port(text)}")
-    for (where, one), (other_where, other) in combinations([*listens, *exporter], 2):
+    for (where, one), (other_where, other) in combinations([*listens, *exporter, *_sidecar_places(data)], 2):
         transport, address, port = _split_listen(one)
         other_transport, other_address, other_port = _split_listen(other)
         same_family = address.startswith("[") == other_address.startswith("[")
@@ -101,6 +101,27 @@ def _overlapping(data: Mapping[str, Any]) -> Iterator[Problem]:
             )
 
 
+def _sidecar_places(data: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Give where the sidecar listens."""
+    for path in (("rtpengine", "dtmf_listen"), ("trace", "listen")):
+        yield from _valid(data, path, lambda text: f"udp:{check_host_port(text)}")
+
+
+def _copies(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find places that copies of SIP messages cannot go to, or would never leave."""
+    for where, listen in _valid(data, ("trace", "listen"), check_host_port):
+        for homer_where, homer in _valid(data, ("trace", "homer"), check_host_port):
+            if homer == listen:
+                yield Problem(place(homer_where), f"it is {place(where)} itself", "name the Homer, or leave it out")
+        families = {
+            "[" in one for _, one in _valid(data, ("sip", "listen", "*"), check_listen) if one.startswith("udp:")
+        }
+        is_six, is_four = listen.startswith("["), listen.replace(".", "").replace(":", "").isdigit()
+        if families and (is_six or is_four) and is_six not in families:
+            what = f"sip.listen has no udp of IPv{6 if is_six else 4} to send copies to {shown(listen)} from"
+            yield Problem(place(where), what, f"use an address of IPv{4 if is_six else 6}, or leave it out")
+
+
 def _media_ports(data: Mapping[str, Any]) -> Iterator[Problem]:
     rtpengine = data["rtpengine"] if isinstance(data["rtpengine"], dict) else {}
     low, high = rtpengine.get("port_min"), rtpengine.get("port_max")
@@ -110,7 +131,8 @@ def _media_ports(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("rtpengine.port_min", f"{low} is not below port_max {high}", "widen the range")
     elif not rtpengine["nodes"]:
         interface = str(rtpengine["interface"]).partition("!")[0]
-        for where, listen in _valid(data, ("sip", "listen", "*"), check_listen):
+        listens = _valid(data, ("sip", "listen", "*"), check_listen)
+        for where, listen in (*listens, *_sidecar_places(data)):
             transport, address, port = _split_listen(listen)
             shared = address in WILDCARDS or address.strip("[]") == interface
             if transport == "udp" and shared and low <= port <= high:

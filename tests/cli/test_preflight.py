@@ -84,12 +84,18 @@ def test_every_taken_port_is_told_at_once() -> None:
         busy = settings(
             sip={"listen": [f"udp:127.0.0.1:{sip.getsockname()[1]}"]},
             metrics={"listen": f"127.0.0.1:{metrics.getsockname()[1]}"},
-            rtpengine={"interface": "192.0.2.1"},
+            rtpengine={"interface": "192.0.2.1", "dtmf_listen": "192.0.2.1:9061"},
+            trace={"listen": "192.0.2.1:9060"},
         )
         problems = found(busy)
+        off = {"mode": "off", "listen": "192.0.2.1:9060"}
+        assert found(settings(trace=off)) == []
+    assert "trace.listen: 192.0.2.1 is no address of this machine; see `ip address` for those it has" in problems
     assert [problem.partition(":")[0] for problem in problems] == [
         "sip.listen[0]",
         "metrics.listen",
+        "trace.listen",
+        "rtpengine.dtmf_listen",
         "rtpengine.interface",
     ]
 

@@ -171,6 +171,35 @@ class TestConflicts:
             "metrics.listen: 'tcp:127.0.0.1:5060' is taken by sip.listen[1]; use another port or address"
         ]
 
+    def test_the_sidecar_may_not_take_the_place_of_sip_nor_of_media_nor_two_things_one_place(self) -> None:
+        assert problems(trace={"listen": "127.0.0.1:5060"}) == [
+            "trace.listen: 'udp:127.0.0.1:5060' is taken by sip.listen[0]; use another port or address"
+        ]
+        both = {"trace": {"listen": "127.0.0.1:9060"}, "rtpengine": {"dtmf_listen": "127.0.0.1:9060"}}
+        assert problems(**both) == [
+            "trace.listen: 'udp:127.0.0.1:9060' is taken by rtpengine.dtmf_listen; use another port or address"
+        ]
+        assert problems(trace={"listen": "127.0.0.1:20001"}) == [
+            "trace.listen: port 20001 is also for media (rtpengine.port_min); use one outside the range"
+        ]
+
+    def test_copies_may_not_be_sent_back_to_where_they_came_from(self) -> None:
+        assert problems(trace={"listen": "127.0.0.1:9060", "homer": "127.0.0.1:9060"}) == [
+            "trace.homer: it is trace.listen itself; name the Homer, or leave it out"
+        ]
+        assert made(trace={"listen": "127.0.0.1:9060", "homer": "127.0.0.1:9061"}).trace.homer == "127.0.0.1:9061"
+
+    @pytest.mark.parametrize(("listen", "other", "version"), [("[::1]:9060", 4, 6), ("127.0.0.1:9060", 6, 4)])
+    def test_copies_need_a_place_of_sip_with_their_version_of_ip(self, listen: str, other: int, version: int) -> None:
+        sip = {"listen": ["udp:127.0.0.1:5060" if other == 4 else "udp:[::1]:5060", "tcp:[::1]:5060"]}
+        assert problems(trace={"listen": listen}, sip=sip) == [
+            (
+                f"trace.listen: sip.listen has no udp of IPv{version} to send copies to '{listen}' from; "
+                f"use an address of IPv{other}, or leave it out"
+            )
+        ]
+        assert made(trace={"listen": "sidecar.test:9060"}, sip=sip).trace.listen == "sidecar.test:9060"
+
     def test_listen_addresses_that_differ_in_transport_address_port_or_family_are_no_conflict(self) -> None:
         listen = [
             "udp:127.0.0.1:5060",
