@@ -30,6 +30,8 @@ CONNECTION = re.compile(r"^c=IN IP[46] \S+", re.MULTILINE)
 AUDIO = re.compile(r"^m=audio (?!0 )\d+", re.MULTILINE)
 ELSEWHERE = re.compile(r"^a=(?:rtcp:|candidate:|ice-|end-of-candidates).*\r?\n", re.MULTILINE)
 A_KEY = "A" * 40
+HOW = {"tcp": "-t t1", "tls": "-t l1 -tls_cert CERTIFICATE -tls_key KEY"}
+"""SIPp's options for what is not UDP."""
 REMEMBER = """    <action>
       <ereg regexp=".*" search_in="hdr" header="From:" assign_to="remote"/>
       <ereg regexp=".*" search_in="hdr" header="To:" assign_to="local"/>
@@ -65,9 +67,15 @@ def _instructions(trace: Trace) -> str:
         "or put other parties in the place of some of these. Start the caller last. HANDOFF is its host:port:",
         "",
     ]
+    others_than_sipp = []
     for party in order:
         host, port = trace.parties[party]
-        lines.append(f"  sipp -sf {_file(party)} -i {host} -p {port} -m 1 -aa -nostdin HANDOFF")
+        transport = trace.of(party)[0].transport
+        how = f" {HOW[transport]}" if transport in HOW else ""
+        others_than_sipp += [f"{party} ({transport})"] if transport in {"ws", "wss"} else []
+        lines.append(f"  sipp -sf {_file(party)} -i {host} -p {port}{how} -m 1 -aa -nostdin HANDOFF")
+    if others_than_sipp:
+        lines += ["", f"SIPp has no WebSocket, by which handoff reached {', '.join(others_than_sipp)}: here it is UDP."]
     return "\n".join([*lines, "", "No audio is sent. Logins that handoff gave or was given are not in them.", ""])
 
 

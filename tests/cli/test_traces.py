@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -293,3 +294,13 @@ def test_scenarios_leave_to_sipp_what_belongs_to_one_exchange_and_have_nothing_t
     assert f"inline:{'A' * 40}|2^31" in caller
     assert "SIP/2.0 503 Service Unavailable" in files["agent.xml"]
     assert "-sf caller.xml" in files["README.txt"].splitlines()[-3]
+
+
+def test_how_sipp_is_run_depends_on_what_carried_the_messages() -> None:
+    carried = {CALLER: "tcp", AGENT: "tls", SPARE: "wss"}
+    messages = [replace(each, transport=carried[each.peer]) for each in failing_over()]
+    readme = write_scenarios(make_trace("0" * 16, messages))["README.txt"]
+    assert f"-sf caller.xml -i {CALLER[0]} -p {CALLER[1]} -t t1 -m 1" in readme
+    assert f"-p {AGENT[1]} -t l1 -tls_cert CERTIFICATE -tls_key KEY -m 1" in readme
+    assert f"-p {SPARE[1]} -m 1" in readme
+    assert "SIPp has no WebSocket, by which handoff reached agent 2 (wss): here it is UDP." in readme

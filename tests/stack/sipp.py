@@ -123,7 +123,7 @@ class Sipp:
         assert self._process is not None
         wanted = f":{self.port:04X} "
         deadline = time.monotonic() + 3
-        while wanted not in Path("/proc/net/udp").read_text():
+        while not any(wanted in Path("/proc/net", table).read_text() for table in ("udp", "tcp")):
             if self._process.poll() == 0:
                 return  # as quick as that
             if self._process.returncode is not None or time.monotonic() > deadline:
