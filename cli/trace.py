@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,7 @@ from rich.console import Console
 from cli.effective import connect, effective_settings
 from cli.output import PATH, Failed, OperatorCommand, counted, plain, print_json
 from cli.traces.asking import find_trace
-from cli.traces.ladder import draw_ladder, draw_mermaid
+from cli.traces.ladder import draw_ladder, draw_mermaid, write_svg
 from cli.traces.pcap import write_pcap
 from cli.traces.scenarios import write_scenarios
 from cli.traces.sip import write_place
@@ -61,7 +60,7 @@ def trace(
     elif mermaid:
         click.echo(draw_mermaid(found), nl=False)
     elif svg:
-        click.echo(_svg(found))
+        click.echo(write_svg(found))
     elif full:
         click.echo(_whole(found))
     elif not (pcap or sipp):
@@ -85,15 +84,8 @@ def _data(found: Trace) -> dict[str, object]:
 def _print_ladder(found: Trace) -> None:
     console = Console(highlight=False)
     console.print(f"call {found.call_id}")
-    console.print(draw_ladder(found), no_wrap=True, overflow="ignore", crop=console.is_terminal)
-
-
-def _svg(found: Trace) -> str:
-    ladder = draw_ladder(found)
-    width = max(map(len, ladder.plain.splitlines()))
-    console = Console(record=True, width=width, file=io.StringIO(), highlight=False)
-    console.print(ladder, no_wrap=True, overflow="ignore", crop=False)
-    return console.export_svg(title=f"call {found.call_id}")
+    width = console.width if console.is_terminal else None
+    console.print(draw_ladder(found, width), no_wrap=True, overflow="ignore", crop=console.is_terminal)
 
 
 def _whole(found: Trace) -> str:

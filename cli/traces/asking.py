@@ -63,7 +63,8 @@ def ask_sidecars(
 def _explain(answers: dict[str, dict[str, Any]]) -> str:
     if not answers:
         return "no sidecar is alive: start `handoff up`"
+    minutes = max(float(answer.get("minutes", 0)) for answer in answers.values())
+    dropped = f"they are dropped {minutes:g} minutes after the call's last message, or when memory is short"
     if any(answer.get("mode") == "all" for answer in answers.values()):
-        minutes = max(float(answer.get("minutes", 0)) for answer in answers.values())
-        return f"they are dropped {minutes:g} minutes after the call's last message, or when memory is short"
-    return 'a call without a transfer is kept only with trace.mode = "all"'
+        return dropped
+    return f'{dropped}; a call without a transfer is kept only with trace.mode = "all"'

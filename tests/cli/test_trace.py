@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.cli.operator import Operator
 
+DROPPED = "they are dropped 60 minutes after the call's last message, or when memory is short"
 ONE, OTHER, THIRD = "aaaa000000000001", "aaaa000000000002", "bbbb000000000003"
 
 
@@ -120,8 +121,8 @@ def test_a_sidecar_that_is_missing_is_named_whether_there_is_something_to_show_o
 @pytest.mark.parametrize(
     ("calls", "mode", "hint"),
     [
-        ({}, "transfers", 'a call without a transfer is kept only with trace.mode = "all"'),
-        ({}, "all", "they are dropped 60 minutes after the call's last message, or when memory is short"),
+        ({}, "transfers", f'{DROPPED}; a call without a transfer is kept only with trace.mode = "all"'),
+        ({}, "all", DROPPED),
         ({"off": []}, "off", "node node1: it does not trace SIP: see [trace] in its configuration"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from cli.traces.hep import find_text, read_packet
 from cli.traces.keeper import CALL_OVERHEAD, FIRST, LAST, LINGER, OVERHEAD, Keeper, name_call
-from cli.traces.ladder import draw_ladder, draw_mermaid
+from cli.traces.ladder import draw_ladder, draw_mermaid, write_svg
 from cli.traces.parties import make_trace
 from cli.traces.pcap import write_pcap
 from cli.traces.place import pick_place, trace_uri
@@ -246,15 +246,39 @@ def test_the_ladder_has_times_arrows_and_what_is_in_the_messages() -> None:
     assert drawn[2].startswith("    0.000 │─")
     assert drawn[2].endswith("  PCMU telephone-event SRTP sendonly at 192.0.2.9:4000")
     assert drawn[7].endswith("  again")
-    assert "◀ 503 Service Unavailabl… ─│" in drawn[4]
+    assert "◀ 503 Service Unavailable ─│" in drawn[4]
     assert drawn[-1] == "7 messages in the middle were left out"
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_ladder_fits_the_terminal_with_many_parties_long_addresses_and_long_words(width: int) -> None:
+    """What does not fit beside an arrow is below it, and an address goes on in the next line."""
+    six = {
+        place: f"2001:db8:85a3:1234:5678:8a2e:370:{number}" for number, place in enumerate((OURS, AGENT, SPARE), 7334)
+    }
+    leg = message(0.9, f"SIP/2.0 486 {'Busy ' * 9}", SPARE, sent=False, call_id=f"{'0' * 16}-1", tags="c a")
+    messages = [
+        replace(each, source=(six.get(each.source, "::1"), 5060), destination=(six.get(each.destination, "::1"), 5060))
+        for each in [*failing_over(), leg]
+    ]
+    lines = draw_ladder(make_trace("0" * 16, messages), width).plain.splitlines()
+    assert max(map(len, lines)) <= width
+    heads = lines[: next(number for number, line in enumerate(lines) if "│" in line)]
+    gap = heads[0].index("handoff") - heads[0].index("caller")
+    agent = heads[0].index("agent ")
+    assert "".join(line[agent : agent + gap].strip() for line in heads[1:]) == f"[{six[AGENT]}]:5060"
+    assert "            PCMU telephone-event SRTP sendonly at 192.0.2.9:4000" in lines
+    arrows = [line for line in lines if "│" in line]
+    assert len(arrows) == len(messages)
+    assert all(line.count("▶│") + line.count("│◀") == 1 for line in arrows)
+
+
 def test_signs_that_would_steer_a_terminal_or_a_diagram_are_shown_as_text() -> None:
-    evil = message(0.1, "SIP/2.0 486 \x1b[31mBusy; <b>#", AGENT, sent=False, tags="c a")
+    evil = message(0.1, "SIP/2.0 486 \x1b[31m%%{Busy; <b>#", AGENT, sent=False, tags="c a")
     trace = make_trace("0" * 16, [message(0.0, INVITE, AGENT, sent=True), evil])
     assert "\x1b" not in draw_ladder(trace).plain
-    assert "486 ?[31mBusy#59; #lt;b#gt;#35; (INVITE)" in draw_mermaid(trace)
+    assert "486 ?[31m#37;#37;{Busy#59; #lt;b#gt;#35; (INVITE)" in draw_mermaid(trace)
+    assert ET.fromstring(write_svg(trace)).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_an_sdp_is_described_in_a_few_words() -> None:
