@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from cli.effective import connect, effective_settings
-from cli.output import PATH, Failed, OperatorCommand, counted, plain, print_json
+from cli.output import PATH, Exit, Failed, OperatorCommand, counted, plain, print_json
 from cli.traces.asking import find_trace
 from cli.traces.ladder import draw_ladder, draw_mermaid, write_svg
 from cli.traces.pcap import write_pcap
@@ -44,17 +44,13 @@ def trace(
     CALL is the id of a call, or so many of its first digits that no other call begins with them. Passwords, answers to
     challenges and media keys are hidden. See [trace] in handoff.toml for whose messages are kept.
     """
+    if as_json + mermaid + svg + full > 1:
+        raise Failed("--json, --mermaid, --svg and --full exclude one another: give one of them", Exit.USAGE)
     with connect(effective_settings(config)) as store:
         found, missing = find_trace(store, prefix)
     for text in missing:
         click.echo(f"Warning: {text}: what it handled is not shown", err=True)
-    if pcap:
-        _write(pcap, write_pcap(step.message for step in found.steps))
-        click.echo(f"{pcap}: {counted(len(found.steps), 'message')}", err=True)
-    if sipp:
-        for name, text in write_scenarios(found).items():
-            _write(sipp / name, text.encode())
-            click.echo(str(sipp / name), err=True)
+    _write_files(found, pcap, sipp)
     if as_json:
         print_json(_data(found))
     elif mermaid:
@@ -65,6 +61,16 @@ def trace(
         click.echo(_whole(found))
     elif not (pcap or sipp):
         _print_ladder(found)
+
+
+def _write_files(found: Trace, pcap: Path | None, sipp: Path | None) -> None:
+    if pcap:
+        _write(pcap, write_pcap(step.message for step in found.steps))
+        click.echo(f"{pcap}: {counted(len(found.steps), 'message')}", err=True)
+    if sipp:
+        for name, text in write_scenarios(found).items():
+            _write(sipp / name, text.encode())
+            click.echo(str(sipp / name), err=True)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -139,6 +139,7 @@ def test_why_a_call_is_unknown_is_said(
 def test_without_any_sidecar_it_says_what_to_start(operator: Operator) -> None:
     assert "(no sidecar is alive: start `handoff up`)" in operator.fails(1, "trace", ONE)
     assert "is no id of a call" in operator.fails(1, "trace", "xyz")
+    assert "exclude one another" in operator.fails(2, "trace", ONE, "--svg", "--mermaid")
 
 
 def test_a_place_that_cannot_be_written_is_named_and_nothing_is_left_half_written(
