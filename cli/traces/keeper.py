@@ -32,6 +32,8 @@ CALL_ID = re.compile(rb"\n(?:call-id|i)[ \t]*:\s*([^\s]+)", re.IGNORECASE)
 USUAL = b"\nCall-ID: "
 """How almost all write it: to look for that is a tenth of the work."""
 LEG = re.compile(rb"([0-9a-f]{16})-\d+")
+EARLY = 32
+"""Replies that wait for their call: Kamailio copies a request when it has been sent, which a reply may overtake."""
 STRANGE = frozenset({b"SIP/2.0", b"OPTIONS", b"REGISTER", b"SUBSCRIBE", b"NOTIFY", b"PUBLISH", b"MESSAGE"})
 """What is no sign of a call that is unknown: replies, and requests that stand alone. Others may be of a call that
 another node began."""
@@ -78,6 +80,7 @@ class Keeper:
         self._plain: OrderedDict[str, Kept] = OrderedDict()
         self._chosen: OrderedDict[str, Kept] = OrderedDict()
         self._over: deque[tuple[float, str]] = deque()
+        self._early: deque[tuple[str, bytes]] = deque(maxlen=EARLY)
         self._look_at = 0.0
         self._lock = threading.Lock()
         self.size = 0
@@ -118,10 +121,11 @@ class Keeper:
         if kept is None:
             kept = self._plain.get(call_id) or (Kept(now) if handed or method not in STRANGE else None)
             if kept is None:
+                if method == b"SIP/2.0":
+                    self._early.append((call_id, packet))
                 return
             if not kept.first:
-                self.size += CALL_OVERHEAD
-                self._plain[call_id] = kept
+                self._begin(call_id, kept)
             if handed or self._keeps_plain:
                 calls = self._chosen
                 calls[call_id] = self._plain.pop(call_id)
@@ -131,6 +135,11 @@ class Keeper:
         if method == b"BYE" and calls is self._plain and not kept.over:
             kept.over = True
             self._over.append((now + LINGER, call_id))
+
+    def _begin(self, call_id: str, kept: Kept) -> None:
+        self._plain[call_id] = kept
+        self.size += CALL_OVERHEAD
+        self.size += sum(kept.add(packet) for name, packet in self._early if name == call_id)
 
     def _drop_old(self, now: float) -> None:
         while self._over and self._over[0][0] <= now:

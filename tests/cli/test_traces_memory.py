@@ -59,3 +59,15 @@ def test_what_another_node_began_is_kept_from_its_first_message_here_on() -> Non
     found = kept.find("")
     assert list(found) == [name_call(b"stitched"), name_call(b"abc")]
     assert found[name_call(b"stitched")][0][0] == bye
+
+
+def test_a_reply_that_overtakes_the_copy_of_its_request_is_kept() -> None:
+    """Kamailio copies what it sends when it has been sent."""
+    kept = keeper()
+    reply = packet(sip("SIP/2.0 200 OK", "CSeq: 2 NOTIFY"))
+    notify = packet(sip("NOTIFY sip:a@b SIP/2.0", "Content-Type: message/sipfrag", body="SIP/2.0 408 Gone"))
+    kept.add(packet(sip("SIP/2.0 200 OK", call_id="ping")))
+    kept.add(reply)
+    assert (kept.find(""), kept.size) == ({}, 0)
+    kept.add(notify)
+    assert kept.find("") == {name_call(b"abc"): ([reply, notify], 0)}
