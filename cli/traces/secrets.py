@@ -13,40 +13,45 @@ FOLDED = rb"([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)"
 """The rest of a header field (RFC 3261 section 7.3.1)."""
 
 
-def _pattern(before: bytes, secret: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"(" + before + rb")" + secret, re.IGNORECASE | re.MULTILINE)
-
-
-SECRETS: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes]], ...] = (
-    ((b"authorization",), _pattern(rb"^(?:proxy-)?authorization[ \t]*:[ \t]*(?:\S+[ \t]+)?", FOLDED)),
-    ((b"authorization=",), _pattern(rb"[?&](?:proxy-)?authorization=", rb"([^&>\s]+)")),
-    ((b"authentication-info",), _pattern(rb"^(?:proxy-)?authentication-info[ \t]*:[ \t]*", FOLDED)),
-    (
-        (b"token", b"secret", b"password", b"api", b"auth"),
-        _pattern(
-            rb"^(?:[\w-]*(?:token|secret|password|passwd|api-?key)[\w-]*|x-[\w-]*auth[\w-]*)[ \t]*:[ \t]*", FOLDED
+PASSWORD = rb"[^\s@:<>\"?]*:([^\s@;<>\"?]+)@"
+"""In a URI, behind its scheme."""
+SECRETS: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes]], ...] = tuple(
+    (words, re.compile(pattern, re.MULTILINE))
+    for words, pattern in (
+        ((b"authorization",), rb"^(?:proxy-)?authorization[ \t]*:[ \t]*(?:\S+[ \t]+)?" + FOLDED),
+        ((b"authorization=",), rb"[?&](?:proxy-)?authorization=([^&>\s]+)"),
+        ((b"authentication-info",), rb"^(?:proxy-)?authentication-info[ \t]*:[ \t]*" + FOLDED),
+        (
+            (b"token", b"secret", b"passw", b"api", b"auth"),
+            rb"^(?:[\w-]*(?:token|secret|password|passwd|api-?key)[\w-]*|x-[\w-]*auth[\w-]*)[ \t]*:[ \t]*" + FOLDED,
         ),
-    ),
-    ((b"inline:",), _pattern(rb"inline:", rb"([^\s|;]+)")),
-    ((b"key-mgmt:",), _pattern(rb"^a=key-mgmt:\S+[ \t]+", rb"([^\r\n]+)")),
-    ((b"ice-pwd:",), _pattern(rb"^a=ice-pwd:", rb"([^\r\n]+)")),
-    ((b"\nk=",), _pattern(rb"^k=", rb"([^\r\n]+)")),
-    ((b"signal",), _pattern(rb"^signal[ \t]*=[ \t]*", rb"(\S+)")),
-    ((b"kpml-response",), _pattern(rb"\sdigits=\"", rb"([^\"]*)")),
-    ((b"application/dtmf",), _pattern(rb"application/dtmf\s(?s:.)*?\r?\n\r?\n", rb"((?s:.)*)")),
-    ((b"@",), _pattern(rb"(?:sips?:|\w+://)[^\s@:<>\"?]*:", rb"([^\s@;<>\"?]+)(?=@)")),
+        ((b"inline:",), rb"inline:([^\s|;]+)"),
+        ((b"key-mgmt:",), rb"^a=key-mgmt:\S+[ \t]+([^\r\n]+)"),
+        ((b"ice-pwd:",), rb"^a=ice-pwd:([^\r\n]+)"),
+        ((b"\nk=",), rb"^k=([^\r\n]+)"),
+        ((b"signal",), rb"^signal[ \t]*=[ \t]*(\S+)"),
+        ((b"kpml-response",), rb"\sdigits=\"([^\"]*)"),
+        ((b"application/dtmf",), rb"application/dtmf\s(?s:.)*?\r?\n\r?\n((?s:.)*)"),
+        ((b"sip",), rb"sips?:" + PASSWORD),
+        ((b"://",), rb"://" + PASSWORD),
+    )
 )
-"""What is looked for, in small letters: only where one of these words is there. Then what is hidden behind what."""
+"""What is looked for, in small letters, where one of these words is there; the secret is the group."""
+LETTER = re.compile(rb"[^\r\n \t]")
 
 
 def hide_secrets(packet: bytes) -> bytes:
     """Put a * in the place of each letter of a secret: lengths stay true."""
     lowered = packet.lower()
-    for words, pattern in SECRETS:
-        if any(word in lowered for word in words):
-            packet = pattern.sub(_stars, packet)
-    return packet
-
-
-def _stars(found: re.Match[bytes]) -> bytes:
-    return found[1] + re.sub(rb"[^\r\n \t]", b"*", found[2])
+    found = [
+        match.span(1)
+        for words, pattern in SECRETS
+        if any(word in lowered for word in words)
+        for match in pattern.finditer(lowered)
+    ]
+    if not found:
+        return packet
+    hidden = bytearray(packet)
+    for start, end in found:
+        hidden[start:end] = LETTER.sub(b"*", hidden[start:end])
+    return bytes(hidden)
