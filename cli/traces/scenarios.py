@@ -24,12 +24,10 @@ NOTICED = 0.02
 LONGEST_PAUSE = 300.0
 TAG = "[pid]SIPp[call_number]"
 HOST_PORT = re.compile(r"[@:]([^@:;?]+:\d+|\[[^]]+\]:\d+)(?:[;?]|$)")
-KEY = re.compile(r"(inline:)[^\s|]+")
 ORIGIN = re.compile(r"^o=(\S+ \S+ \S+) IN IP[46] \S+", re.MULTILINE)
 CONNECTION = re.compile(r"^c=IN IP[46] \S+", re.MULTILINE)
 AUDIO = re.compile(r"^m=audio (?!0 )\d+", re.MULTILINE)
 ELSEWHERE = re.compile(r"^a=(?:rtcp:|candidate:|ice-|end-of-candidates).*\r?\n", re.MULTILINE)
-A_KEY = "A" * 40
 HOW = {"tcp": "-t t1", "tls": "-t l1 -tls_cert CERTIFICATE -tls_key KEY"}
 """SIPp's options for what is not UDP."""
 REMEMBER = """    <action>
@@ -194,7 +192,6 @@ def _hide_brackets(text: str) -> str:
 
 def _own_sdp(sdp: str) -> str:
     changes = (
-        (KEY, rf"\g<1>{A_KEY}"),
         (ORIGIN, r"o=\1 IN IP[media_ip_type] [media_ip]"),
         (CONNECTION, "c=IN IP[media_ip_type] [media_ip]"),
         (AUDIO, "m=audio [media_port]"),

@@ -38,13 +38,16 @@ SECRETS: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes]], ...] = tuple(
 )
 """What is looked for, in small letters, where one of these words is there; the secret is the group."""
 LETTER = re.compile(rb"[^\r\n \t]")
+DIGIT = re.compile(rb"[^\r\n \t=]")
+BASE64 = (b"inline:", b"key-mgmt:")
+"""What is written in base64 stays so: else Wireshark takes the message for malformed, and a replay is refused."""
 
 
 def hide_secrets(packet: bytes) -> bytes:
-    """Put a * in the place of each letter of a secret: lengths stay true."""
+    """Put a * or an x in the place of each letter of a secret: lengths stay true."""
     lowered = packet.lower()
     found = [
-        match.span(1)
+        (*match.span(1), words[0] in BASE64)
         for words, pattern in SECRETS
         if any(word in lowered for word in words)
         for match in pattern.finditer(lowered)
@@ -52,6 +55,6 @@ def hide_secrets(packet: bytes) -> bytes:
     if not found:
         return packet
     hidden = bytearray(packet)
-    for start, end in found:
-        hidden[start:end] = LETTER.sub(b"*", hidden[start:end])
+    for start, end, base64 in found:
+        hidden[start:end] = DIGIT.sub(b"x", packet[start:end]) if base64 else LETTER.sub(b"*", packet[start:end])
     return bytes(hidden)

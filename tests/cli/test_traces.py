@@ -196,7 +196,7 @@ def message(at: float, first: str, peer: tuple[str, int], *, sent: bool, call_id
 
 
 OFFER = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0 101\r\n"
-OFFER += "a=rtpmap:101 telephone-event/8000\r\na=rtcp:4001\r\na=crypto:1 AES inline:****|2^31\r\na=sendonly\r\n"
+OFFER += "a=rtpmap:101 telephone-event/8000\r\na=rtcp:4001\r\na=crypto:1 AES inline:xxxx|2^31\r\na=sendonly\r\n"
 SDP = "Content-Type: application/sdp"
 INVITE = "INVITE sip:49@192.0.2.1:5060 SIP/2.0"
 
@@ -315,7 +315,7 @@ def test_scenarios_leave_to_sipp_what_belongs_to_one_exchange_and_have_nothing_t
     assert r"X-A: \x5bb] ]] > &" in caller
     assert "m=audio [media_port] RTP/SAVP 0 101" in caller
     assert "a=rtcp" not in caller
-    assert f"inline:{'A' * 40}|2^31" in caller
+    assert "inline:xxxx|2^31" in caller
     assert "SIP/2.0 503 Service Unavailable" in files["agent.xml"]
     assert "-sf caller.xml" in files["README.txt"].splitlines()[-3]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +18,12 @@ from cli.traces.secrets import hide_secrets
 from cli.traces.sip import Message
 from routing.settings import make_settings
 from tests.cli.operator import POOL
-from tests.cli.test_traces import packet, sip
+from tests.cli.test_traces import CALLER, OURS, packet, sip
 from tests.stack.system import System
 from tests.stack.udp_ear import UdpEar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BODY = "X: y\r\n\r\n"
 CRYPTO = f"{BODY}a=crypto:1 AES inline:"
@@ -40,12 +45,13 @@ DTMF = "Content-Type: application/dtmf"
         ("X-Telnyx-Token: abc def", "X-Telnyx-Token: *** ***"),
         ("X-Api-Key:abc", "X-Api-Key:***"),
         ("X-Carrier-Auth: abc", "X-Carrier-Auth: ***"),
-        (f"{CRYPTO}c2VjcmV0|2^31", f"{CRYPTO}********|2^31"),
-        (f"{CRYPTO}c2Vj|2^31|1:4;inline:cmV0|2^31", f"{CRYPTO}****|2^31|1:4;inline:****|2^31"),
-        (f"{PART}inline:c2Vj\r\n--part--", f"{PART}inline:****\r\n--part--"),
+        (f"{CRYPTO}c2VjcmV0|2^31", f"{CRYPTO}xxxxxxxx|2^31"),
+        (f"{CRYPTO}c2Vj|2^31|1:4;inline:cmV0|2^31", f"{CRYPTO}xxxx|2^31|1:4;inline:xxxx|2^31"),
+        (f"{CRYPTO}c2VjcmV0LXNlY3JldA==|2^31", f"{CRYPTO}xxxxxxxxxxxxxxxxxx==|2^31"),
+        (f"{PART}inline:c2Vj\r\n--part--", f"{PART}inline:xxxx\r\n--part--"),
         (f"{BODY}k=clear:hush", f"{BODY}k=**********"),
         (f"{BODY}a=ice-pwd:hush", f"{BODY}a=ice-pwd:****"),
-        (f"{BODY}a=key-mgmt:mikey c2Vj", f"{BODY}a=key-mgmt:mikey ****"),
+        (f"{BODY}a=key-mgmt:mikey c2Vj", f"{BODY}a=key-mgmt:mikey xxxx"),
         (f"{BODY}SIP/2.0 401 Why\r\nAuthorization: Digest x", f"{BODY}SIP/2.0 401 Why\r\nAuthorization: Digest *"),
         ("Contact: <sip:me:hush@h:5060>", "Contact: <sip:me:****@h:5060>"),
         ("m: <SIP:me;x=1:hu:sh@h:5060>", "m: <SIP:me;x=1:*****@h:5060>"),
@@ -95,6 +101,21 @@ LEAKY = sip(
 )
 
 
+def test_a_message_whose_secrets_are_hidden_is_well_formed_for_wireshark(tmp_path: Path) -> None:
+    lines = ["Via: SIP/2.0/UDP h", "From: <sip:x@h>;tag=c", "To: <sip:y@h>", "CSeq: 1 INVITE"]
+    login = 'Authorization: Digest username="u", realm="r", nonce="n", uri="sip:h", response="0123456789abcdef"'
+    sdp = "v=0\r\no=- 1 1 IN IP4 h\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n"
+    sdp += f"a=crypto:1 AEAD_AES_256_GCM inline:{'Zm9v' * 15}\r\n"
+    sdp += f"a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{'Zm9v' * 10}|2^31\r\n"
+    sdp += "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n"
+    length = f"Content-Length: {len(sdp)}"
+    text = sip("INVITE sip:u:hush@192.0.2.1 SIP/2.0", *lines, login, "Content-Type: application/sdp", length, body=sdp)
+    raw = read_packet(hide_secrets(packet(text))).text
+    (tmp_path / "hidden.pcap").write_bytes(write_pcap([Message(1e9, "n", False, CALLER, OURS, "udp", raw)]))
+    command = ["tshark", "-n", "-r", str(tmp_path / "hidden.pcap"), "-Y", "sdp and not _ws.malformed"]
+    assert len(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()) == 1
+
+
 def test_no_form_of_a_trace_has_one_and_no_homer_gets_one() -> None:
     with UdpEar() as homer, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kamailio:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -112,4 +133,4 @@ def test_no_form_of_a_trace_has_one_and_no_homer_gets_one() -> None:
         for form in forms:
             assert SECRET.encode() not in form
             assert b"secret" not in form
-        assert b"inline:******************|1:4" in homer.heard()[0]
+        assert b"inline:xxxxxxxxxxxxxxxxxx|1:4" in homer.heard()[0]

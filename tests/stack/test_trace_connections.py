@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -107,3 +108,8 @@ def test_each_message_went_the_right_way_over_what_carried_it(
         assert ways["agent", "REFER"] == ways["leg 2", "200 OK (INVITE)"] == ways["leg 2", "200 OK (BYE)"] == "in"
         order = [(m["party"], m["label"]) for m in data["messages"]]
         assert order.index(("agent", "NOTIFY")) < order.index(("agent", "200 OK (NOTIFY)"))
+        written = tmp_path / "call.pcap"
+        assert CliRunner().invoke(handoff, ["trace", call_id, "--pcap", str(written)]).exit_code == 0
+        command = ["tshark", "-n", "-r", str(written), "-Y", "sip and not _ws.malformed"]
+        decoded = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert len(decoded.splitlines()) == len(data["messages"])
