@@ -183,7 +183,11 @@ def test_a_person_at_asterisk_is_briefed_and_takes_the_call_by_a_key(talk: Offic
 
 
 def test_media_go_past_asterisk_when_it_wants_so(talk: OfficeTalk) -> None:
-    """It sends a re-INVITE with the address of the phone."""
+    """It sends a re-INVITE with the address of the phone, and one to the phone with ours.
+
+    A last packet of Asterisk may teach rtpengine, and then the phone, to send to Asterisk all the same: they go by what
+    they receive. Asterisk passes it on, so both are heard in any case.
+    """
     phone = talk.desk("1003", answer_after=0.2)
     call, agent = talk.hand_to("1003", "direct")
     began = time.time()
@@ -195,7 +199,7 @@ def test_media_go_past_asterisk_when_it_wants_so(talk: OfficeTalk) -> None:
         timeout=PATIENCE,
     )
     assert f"IN IP4 {PHONES}" in offer.body
-    talk.system.wait_until(lambda: answered.media.source.startswith(f"{MEDIA_ADDRESS}:"))
+    talk.system.wait_until(lambda: answered.media.remote.startswith(f"{MEDIA_ADDRESS}:"))
     talk.hear_each_other(call, answered)
     answered.hangup()
     call.wait(State.DISCONNECTED)
