@@ -156,6 +156,20 @@ venv_is_current() {
   [[ ${lines[0]} == "$made_for" && (${lines[1]} == dev || ${lines[1]} == "$extras") ]]
 }
 
+# The SIP phones of demo and tests, PJSIP. Where there is no wheel of it for our Python that for 3.12 is taken: it uses
+# nothing that newer ones do not have, which importing it shows.
+ensure_phones() {
+  local python=$root/.venv/bin/python folder
+  if "$python" -c "import pjsua2.pjsua2" 2>/dev/null; then return; fi
+  say "installing PJSIP for Python 3.12"
+  folder=$("$python" -c "import sysconfig; print(sysconfig.get_path('platlib'))")
+  quietly "$python" -m pip install --quiet --no-input --disable-pip-version-check --no-deps --upgrade \
+    --python-version 3.12 --only-binary :all: --target "$folder" "pjsua2-python>=2.15" ||
+    die "pip could not install PJSIP; its last words are above."
+  mv "$folder"/pjsua2/_pjsua2.cpython-312-*.so "$folder/pjsua2/_pjsua2.abi3.so"
+  quietly "$python" -c "import pjsua2.pjsua2" || die "PJSIP cannot be used with this Python; the reason is above."
+}
+
 # Makes the sounds that are missing; where cli.speech.standard looks for them, see INSTALLED there.
 ensure_sounds() {
   local folder=$root/.venv/share/handoff/sounds name
@@ -252,6 +266,7 @@ case ${1:---dev} in
   --dev)
     ensure_packages "${runtime_packages[@]}" "${dev_packages[@]}"
     ensure_venv dev
+    ensure_phones
     ensure_sounds
     ensure_page_modules
     ensure_asterisk

@@ -29,7 +29,8 @@ HERE = Path(__file__).resolve().parent
 STUB = HERE.parent.parent / "kemi" / "stubs" / "KSR.pyi"
 START_SECONDS = 10.0
 
-TYPES = {"int": "int", "long": "int", "str": "str", "bool": "bool", "none": "None"}
+# Kamailio 6 has no word for the parameters of one function, pv.setl.
+TYPES = {"int": "int", "long": "int", "str": "str", "bool": "bool", "none": "None", "<nullstring>": "object"}
 TEXT = {"get": "str | None", "gete": "str", "getw": "str", "gets": "str | None"}
 VALUE = {"get": "str | int | None"} | dict.fromkeys(("gete", "getw", "getvn", "getvs"), "str | int")
 # `get` gives None where there is no value, `gete` the empty string, `getw` the text "<null>".

@@ -111,6 +111,12 @@ def test_a_listing_becomes_sorted_functions() -> None:
     ]
 
 
+def test_a_parameter_that_kamailio_has_no_word_for_may_be_anything() -> None:
+    """Kamailio 6 writes so of a function that takes a long."""
+    functions = generate_stubs.parse((LISTING % "bool").replace("params: str", "params: <nullstring>"))
+    assert generate_stubs.signature(functions[0]) == "def info(a: object, /) -> None: ..."
+
+
 def test_a_listing_of_another_form_is_refused() -> None:
     """A changed form must not end in a stub that lacks half of the functions."""
     with pytest.raises(SystemExit, match="has its form changed"):

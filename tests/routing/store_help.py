@@ -41,11 +41,11 @@ class RedisServer:
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         lines = []
-        for line in self._process.stdout:
+        for line in self._process.stdout:  # the R is a capital since Redis 7.2
             lines.append(line)
-            if READY in line:
+            if READY in line.lower():
                 break
-        assert READY in lines[-1], b"".join(lines).decode()
+        assert READY in lines[-1].lower(), b"".join(lines).decode()
 
     def stop(self) -> None:
         if self._process is not None:
