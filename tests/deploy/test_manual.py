@@ -168,3 +168,10 @@ def test_every_setting_that_is_named_exists(page: str) -> None:
     settings = make_settings({"pools": A_POOL})
     named = SETTING.findall(FENCE.sub("", (ROOT / page).read_text()))
     assert [f"{section}.{name}" for section, name in named if not hasattr(getattr(settings, section), name)] == []
+
+
+@pytest.mark.parametrize("command", ["log show", "trace", "targets test", "doctor", "status"])
+def test_troubleshooting_names_every_tool(command: str) -> None:
+    text = (ROOT / "deploy/README.md").read_text()
+    tools = text.partition("## Troubleshooting\n")[2].partition("\n### ")[0]
+    assert f"`handoff {command}" in tools
