@@ -30,8 +30,8 @@ make_authority() {
 
 # A serial number of its own for each: OpenSSL's counter file would be shared by two runs at once.
 make_certificate() {
-  local days=$1 name=$2 host names=()
-  shift 2
+  local name=$1 host names=()
+  shift
   for host in "$@"; do
     if [[ $host =~ ^[0-9.]+$ || $host == *:* ]]; then names+=("IP:$host"); else names+=("DNS:$host"); fi
   done
@@ -42,7 +42,7 @@ make_certificate() {
     printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n' "${names[*]}"
   ) >"$work/extensions"
   ssl req -new "${new_key[@]}" -subj "/CN=$name" -keyout "$folder/$name.key" -out "$work/request"
-  ssl x509 -req -in "$work/request" -CA "$folder/ca.pem" -CAkey "$folder/ca.key" -days "$days" \
+  ssl x509 -req -in "$work/request" -CA "$folder/ca.pem" -CAkey "$folder/ca.key" "${lasts[@]}" \
     -set_serial "0x$(openssl rand -hex 16)" -extfile "$work/extensions" -out "$folder/$name.pem"
   rm -r "$work"
 }
@@ -55,12 +55,16 @@ shift
 umask 077
 mkdir -p "$folder"
 make_authority
-days=825
+lasts=(-days 825)
 if [[ ${1:-} == --expired ]]; then
-  days=-1
+  # OpenSSL can say so since 3.4, which no longer takes a number of days below zero.
+  lasts=(-days -1)
+  if openssl x509 -help 2>&1 | grep -q -- -not_after; then
+    lasts=(-not_before 20200101000000Z -not_after "$(date -u -d yesterday +%Y%m%d%H%M%SZ)")
+  fi
   shift
 fi
 if (($# > 0)); then
   (($# > 1)) || die "$usage"
-  make_certificate "$days" "$@"
+  make_certificate "$@"
 fi

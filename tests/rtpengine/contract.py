@@ -84,7 +84,8 @@ class MediaPoolContract(SoundContract):
         assert call.tags() >= {"caller", "agent", "shadow1"}
         assert media(call.bridge(codec)) == media(to_caller)
         again = call.offer("caller", sdp(CALLER), "leg1", Codecs.adding(ALL))
-        assert media(again) == media(to_target)
+        # Since rtpengine 12 with the payload types that the target has chosen, before with those of the first offer.
+        assert (media(again)[0], names(again)) == (media(to_target)[0], names(to_target))
 
     def test_the_caller_keeps_its_dtmf_events_when_the_target_has_none(self, call: Call) -> None:
         have = ("PCMU", "telephone-event")
