@@ -100,7 +100,7 @@ def test_the_words_of_rtpengine(daemon: Daemon, address: str) -> None:
         stage.open()
         stage.person.press(FIVE)
         entry = json.loads(log.recv(65535))
-    tags, at = entry.pop("tags"), entry.pop("timestamp")
+    tags, at, _ = entry.pop("tags"), entry.pop("timestamp"), entry.pop("source_label", "")
     assert set(tags) == {"caller", "agent", "shadow1", "leg1"}
     assert abs(at - time.time()) < 10
     assert entry == {
