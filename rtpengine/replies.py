@@ -157,6 +157,13 @@ def _party(entry: Dictionary) -> PartyMedia:
     )
 
 
+def _ssrc(entry: Dictionary) -> int | None:
+    """Read what the stream comes in with now; since rtpengine 12 that is the first of a list."""
+    if "ingress SSRCs" in entry:
+        return next((_integer(_dictionary(each, "an SSRC"), "SSRC") for each in _list(entry, "ingress SSRCs")), None)
+    return _integer(entry, "SSRC") if "SSRC" in entry else None
+
+
 def _stream(entry: Dictionary) -> Stream:
     stats = _mapping(entry, "stats")
     return Stream(
@@ -166,7 +173,7 @@ def _stream(entry: Dictionary) -> Stream:
         packets=_integer(stats, "packets"),
         bytes=_integer(stats, "bytes"),
         errors=_integer(stats, "errors"),
-        ssrc=_integer(entry, "SSRC") if "SSRC" in entry else None,
+        ssrc=_ssrc(entry),
     )
 
 

@@ -107,6 +107,15 @@ def test_how_well_a_party_is_received_is_read_from_the_reports_on_its_source() -
     assert set(found.qualities) == {916323371}
 
 
+def test_newer_rtpengines_list_the_sources_of_a_party_the_present_one_first() -> None:
+    place = ("tags", "caller", "medias", 0, "streams", 0, "ingress SSRCs")
+    answer = _damaged(place, [{"SSRC": 916323371, "packets": 9}, {"SSRC": 5, "packets": 900}])
+    worse = {"average MOS": {"MOS": 10, "jitter": 90, "packet loss": 50}}
+    found = read({**answer, "SSRC": {"916323371": REPORT, "5": worse}})
+    assert found.quality("caller") == Quality(mos=4.3, jitter=2, loss=1, lost=7)
+    assert read(_damaged(place, [])).quality("caller") is None
+
+
 @pytest.mark.parametrize("reports", [{}, {"1": REPORT}, {"916323371": {"cumulative loss": 7}}, {"x": REPORT}])
 def test_of_a_party_on_which_nobody_reports_nothing_is_known(reports: dict[str, object]) -> None:
     found = read(_with_reports(reports))
