@@ -20,7 +20,7 @@ INTRODUCTION = (
     "Each hums a tone of its own, and records what it hears. One call is handed over in each mode."
 )
 MESSAGE = Task(Mode.MESSAGE, message="A customer calls from the web shop.")
-SUMMARY = Task(Mode.SUMMARY, summary="Zoë Brown has moved, and wants her order sent to the new address.")
+SUMMARY = Task(Mode.SUMMARY, summary="Zoë Brown has moved, and wants her order sent to her new home.")
 
 
 @dataclass(frozen=True, slots=True)
