@@ -13,7 +13,9 @@ from kemi.offers import (
     codecs_of,
     ice_for,
     offered,
+    offered_to_leg,
     security_for,
+    sink_for,
     spoken_sdp,
     spoken_types,
     srtp_of,
@@ -46,6 +48,7 @@ from rtpengine.sdp import (
     payload_types,
     sends,
     voices,
+    widen,
 )
 
 if TYPE_CHECKING:
@@ -55,13 +58,6 @@ if TYPE_CHECKING:
     from routing.records import Call
     from routing.transfer_record import Leg
     from rtpengine import MediaPool
-
-# What an endpoint is offered to listen at before it is bridged: the discard port (RFC 863).
-_SINK = (
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP {types}\r\n"
-    "{maps}a=sendrecv\r\na=ptime:20\r\n"
-)
-
 
 _OFFERS = {
     Srtp.OFF: None,
@@ -118,14 +114,20 @@ class CallMedia(Hearing):
         return self._pool.request(node, Answer(call_id, offerer, peer, sdp, ice=ice_for(offer))).sdp
 
     def offer_leg(self, call: Call, leg: Leg, codecs: Sequence[str]) -> str:
-        """Make the offer for an endpoint from a shadow of the caller, who is left untouched; gives the SDP for it."""
+        """Make the offer for an endpoint from a shadow of the caller, who is left untouched; gives the SDP for it.
+
+        Codecs that the caller does not speak are written into it here. rtpengine is told of them only if the answer has
+        none that the caller speaks: it makes their transcoders at once, and keeps them to the call's end.
+        """
         sdp = spoken_sdp(call)
-        types = payload_types(sdp)
-        maps = "".join(f"{line}\r\n" for line in sdp.splitlines() if line.startswith(("a=rtpmap:", "a=fmtp:")))
-        sink = _SINK.format(types=" ".join(types), maps=maps)
-        shadow, branch = f"shadow{leg.number}", f"v{leg.number}"
-        keys = call.transfer is not None and call.transfer.accept is not None
-        choice = offered(sdp, codecs, keys=keys)
+        choice = offered_to_leg(call, sdp, codecs)
+        if choice.only_adds:
+            return widen(self._offer_leg(call, leg, sdp, Codecs()), choice.transcode)
+        return self._offer_leg(call, leg, sdp, choice)
+
+    def _offer_leg(self, call: Call, leg: Leg, sdp: str, choice: Codecs) -> str:
+        """Have rtpengine make the offer; another one for the same leg has the same port and the same keys."""
+        shadow, branch, sink = f"shadow{leg.number}", f"v{leg.number}", sink_for(sdp)
         command = Offer(call.id, shadow, sink, via_branch=branch, codecs=choice, security=_OFFERS[srtp_of(call, leg)])
         return self._request(call, command).sdp
 
@@ -140,7 +142,12 @@ class CallMedia(Hearing):
             return MediaFailed(488, "The answer has no fingerprint for DTLS, which is required")
         number = leg.number
         answer = Answer(call.id, f"shadow{number}", f"leg{number}", call.media.target_sdp, via_branch=f"v{number}")
+        sdp = spoken_sdp(call)
         try:
+            if not agree(sdp, answer.sdp):
+                choice = offered_to_leg(call, sdp, codecs_of(call))
+                if choice.only_adds:  # else rtpengine knows of all
+                    self._offer_leg(call, leg, sdp, choice.needed_for(codec_names(answer.sdp)))
             self._request(call, answer)
         except RtpengineError as error:
             return _failed(error)
@@ -212,9 +219,10 @@ class CallMedia(Hearing):
     def _join(self, call: Call, peer: str, sdp: str, offer: str, *, alike: bool) -> str:
         to_agent = peer == "agent"
         keys = EVENTS in codec_names(sdp) and EVENTS not in codec_names(offer)
-        codecs = Codecs() if to_agent or (alike and not keys) else offered(offer, codecs_of(call), keys=keys)
+        as_given = to_agent or (alike and not keys)
+        choice = Codecs() if as_given else offered(offer, codecs_of(call), keys=keys).needed_for(codec_names(sdp))
         security = security_for(offer, sdp, to_agent=to_agent)
-        self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=codecs, security=security))
+        self._request(call, Offer(call.id, "caller", offer, to_tag=peer, codecs=choice, security=security))
         return self._request(call, Answer(call.id, "caller", peer, sdp, ice=ice_for(offer))).sdp
 
     def restore(self, call: Call, peer: Party | None = None) -> None:

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 from routing.transfer_record import Srtp
 from routing.uris import is_web
 from rtpengine import Codecs, Security
-from rtpengine.sdp import EVENTS, codec_names, has_fingerprint, has_ice, narrow, spoken, voices
+from rtpengine.sdp import EVENTS, codec_names, has_fingerprint, has_ice, narrow, payload_types, spoken, voices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from routing.records import Call
     from routing.transfer_record import Leg
+
+# What an endpoint is offered to listen at before it is bridged: the discard port (RFC 863).
+_SINK = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP {types}\r\n"
+    "{maps}a=sendrecv\r\na=ptime:20\r\n"
+)
 
 
 def spoken_types(call: Call) -> frozenset[str]:
@@ -24,6 +30,12 @@ def spoken_types(call: Call) -> frozenset[str]:
 def spoken_sdp(call: Call) -> str:
     """Cut what the caller offered down to what it sends."""
     return narrow(call.media.caller_sdp, spoken_types(call))
+
+
+def sink_for(sdp: str) -> str:
+    """Make the offer of a shadow that speaks as this SDP does, and listens nowhere."""
+    maps = "".join(f"{line}\r\n" for line in sdp.splitlines() if line.startswith(("a=rtpmap:", "a=fmtp:")))
+    return _SINK.format(types=" ".join(payload_types(sdp)), maps=maps)
 
 
 def agree(offer: str, answer: str) -> bool:
@@ -46,6 +58,12 @@ def offered(sdp: str, codecs: Sequence[str], *, keys: bool) -> Codecs:
     if not codecs or set(codec_names(sdp)) & set(codecs):
         return Codecs.adding(names)
     return Codecs.only(names)
+
+
+def offered_to_leg(call: Call, sdp: str, codecs: Sequence[str]) -> Codecs:
+    """Tell what an endpoint is offered beside this SDP: DTMF events too where the person takes the call by a key."""
+    keys = call.transfer is not None and call.transfer.accept is not None
+    return offered(sdp, codecs, keys=keys)
 
 
 def srtp_of(call: Call, leg: Leg) -> Srtp:

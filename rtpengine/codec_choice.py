@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rtpengine.sdp import EVENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rtpengine.replies import Dictionary
 
 
@@ -33,6 +35,15 @@ class Codecs:
     def only(cls, names: tuple[str, ...]) -> Codecs:
         """Offer just `names`, in their order, and the SDP's DTMF events; what the sender uses is transcoded."""
         return cls(transcode=names, mask=("all",), spare=(EVENTS,))
+
+    @property
+    def only_adds(self) -> bool:
+        """Whether it adds codecs of voices and does nothing else: who answers without them needs nothing of it."""
+        return not self.mask and EVENTS not in self.transcode
+
+    def needed_for(self, answered: Collection[str]) -> Codecs:
+        """Leave out what the receiver has not answered with: rtpengine keeps a transcoder of each to a call's end."""
+        return replace(self, transcode=tuple(name for name in self.transcode if name in answered))
 
     def keys(self) -> Dictionary:
         """Give the value of the ng key "codec"."""

@@ -19,6 +19,10 @@ EVENTS = "telephone-event"
 
 _NO_VOICE = {EVENTS, "CN"}
 _NAMES = {"0": "PCMU", "8": "PCMA", "9": "G722"}
+_NUMBERS = {name: number for number, name in _NAMES.items()}
+_FORMS = {"opus": "48000/2"}
+"""What a=rtpmap says of a codec after its name; of all others 8000."""
+_FIRST_DYNAMIC, _LAST_DYNAMIC = 96, 127
 
 
 def has_audio(sdp: str) -> bool:
@@ -73,6 +77,29 @@ def narrow(offer: str, keep: Collection[str]) -> str:
 
     audio = _MEDIA.sub(media, offer)
     return _OF_PAYLOAD.sub(lambda line: line[0] if line[1] in keep else "", audio)
+
+
+def widen(offer: str, names: Collection[str]) -> str:
+    """Add the codecs of `names` that an offer of one audio stream lacks, as rtpengine does when it is to transcode.
+
+    They come after its own, with DTMF events of the same clock rate last where it has any (RFC 4733 section 2.4.1).
+    """
+    present = codec_names(offer)
+    missing = [name for name in names if name not in present]
+    types, forms = payload_types(offer), {name: _FORMS.get(name, "8000") for name in (*present, *missing)}
+    free = (str(number) for number in range(_FIRST_DYNAMIC, _LAST_DYNAMIC + 1) if str(number) not in types)
+    events = {number for number, name in _RTPMAP.findall(offer) if name == EVENTS}
+    added = {_NUMBERS.get(name) or next(free): f"{name}/{forms[name]}" for name in missing}
+    lines = [f"a=rtpmap:{number} {form}\r\n" for number, form in added.items()]
+    if events:
+        known = set(re.findall(rf"^a=rtpmap:\d+ {EVENTS}/(\d+)", offer, re.MULTILINE))
+        for clock in sorted({forms[name].partition("/")[0] for name in missing} - known):
+            number = next(free)
+            added[number] = EVENTS
+            lines += [f"a=rtpmap:{number} {EVENTS}/{clock}\r\n", f"a=fmtp:{number} 0-15\r\n"]
+    voice = [number for number in types if number not in events]
+    numbers = " ".join((*voice, *added, *(number for number in types if number in events)))
+    return _MEDIA.sub(rf"m=\1 \2 \3 {numbers}\r", offer, count=1) + "".join(lines)
 
 
 def endpoint(sdp: str) -> tuple[str, int, tuple[str, ...]]:

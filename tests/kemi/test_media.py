@@ -20,7 +20,7 @@ from rtpengine import (
     Security,
     UnblockMedia,
 )
-from rtpengine.sdp import payload_types
+from rtpengine.sdp import codec_names, payload_types
 from tests.kemi.calls import CALL_ID, anchored, leg, sdp, transfer
 
 if TYPE_CHECKING:
@@ -116,9 +116,25 @@ def test_who_must_be_transcoded_is_mute_until_the_answer_is_known(
     assert [command.from_tag for command in commands if isinstance(command, UnblockMedia)] == muted
 
 
+@pytest.mark.parametrize(("answer", "told"), [("0", []), ("8", [("PCMA",), ("PCMA",)])])
+def test_rtpengine_is_told_only_of_the_codecs_that_the_answer_needs(
+    pool: FakeRtpengine, media: CallMedia, answer: str, told: list[tuple[str, ...]]
+) -> None:
+    """It would keep a transcoder of each to the end of the call: once from the shadow, and once for the bridge."""
+    planned = transfer().model_copy(update={"codecs": ("PCMU", "G722", "PCMA", "opus")})
+    call = anchored(pool).model_copy(update={"leg": leg(), "transfer": planned})
+    offer = media.offer_leg(call, leg(), planned.codecs)
+    assert codec_names(offer) == ("PCMU", "G722", "PCMA", "opus")
+    call = call.model_copy(update={"media": call.media.model_copy(update={"target_sdp": sdp(6000, answer)})})
+    assert isinstance(media.bridge(call, leg()), MediaBridged)
+    offers = [command for _, command in pool.requests if isinstance(command, Offer)]
+    assert [offer.codecs.transcode for offer in offers if offer.codecs.transcode] == told
+
+
 def test_a_caller_who_was_mute_for_a_bridge_that_fails_is_heard_again(pool: FakeRtpengine, media: CallMedia) -> None:
     """Or it would be connected with an agent who does not hear it."""
-    call = ringing(pool, media, sdp(6000, "8"))
+    planned = transfer().model_copy(update={"codecs": ("PCMA",)})  # rtpengine knows of it before the answer
+    call = ringing(pool, media, sdp(6000, "8")).model_copy(update={"transfer": planned})
     pool.refuse_next(Offer, "no ports left")
     assert isinstance(media.bridge(call, leg()), MediaFailed)
     assert BlockMedia(CALL_ID, "caller") in [command for _, command in pool.requests]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtpengine import BlockMedia, Codecs, CommandRefused
+from rtpengine.sdp import widen
 from tests.rtpengine.contract_call import AGENT, ALL, CALLER, TARGET, Call, sound
 from tests.rtpengine.contract_sounds import SoundContract
 from tests.rtpengine.sdp import media, names, sdp
@@ -63,6 +64,16 @@ class MediaPoolContract(SoundContract):
     def test_a_target_is_offered_the_callers_codec_first_and_then_the_others(self, call: Call) -> None:
         call.talk("G722")
         assert names(call.ring(have=("G722",))) == ("G722", "PCMU", "PCMA", "opus")
+
+    @pytest.mark.parametrize("codecs", [("PCMU", "PCMA", "G722"), ("G722", "PCMA"), ("PCMU",)], ids="-".join)
+    @pytest.mark.parametrize("have", [("PCMU",), ("G722", "telephone-event")], ids="-".join)
+    def test_codecs_that_are_written_into_an_offer_are_as_rtpengine_writes_them(
+        self, call: Call, have: tuple[str, ...], codecs: tuple[str, ...]
+    ) -> None:
+        plain = call.ring(Codecs(), have)
+        told = call.ring(Codecs.adding(codecs), have)  # the answer to what was written may need it
+        assert media(widen(plain, codecs)) == media(told)
+        assert names(widen(plain, codecs)) == names(told)
 
     def test_a_target_can_be_offered_only_some_codecs_in_their_order(self, call: Call) -> None:
         call.talk("PCMU", "telephone-event")

@@ -17,6 +17,7 @@ from rtpengine.sdp import (
     profile,
     sends,
     spoken,
+    widen,
     without_sources,
 )
 from tests.rtpengine.sdp import sdp
@@ -46,6 +47,27 @@ def test_an_offer_is_narrowed_to_what_was_agreed_and_other_streams_are_left() ->
     assert codec_names(narrowed) == ("PCMA",)
     assert narrowed.endswith("m=video 20002 RTP/AVP 8 31\r\n")
     assert "a=rtpmap:0 " not in narrowed
+
+
+def test_an_offer_gets_the_codecs_that_it_lacks_before_its_dtmf_events() -> None:
+    wide = widen(sdp(20000, "G722", "telephone-event"), ("G722", "PCMA"))
+    assert payload_types(wide) == ("9", "8", "101")
+    assert wide.endswith("a=rtpmap:8 PCMA/8000\r\n")
+
+
+@pytest.mark.parametrize("names", [(), ("PCMU",)])
+def test_an_offer_that_lacks_nothing_is_left_as_it_is(names: tuple[str, ...]) -> None:
+    assert widen(sdp(20000), names) == sdp(20000)
+
+
+def test_opus_gets_a_free_payload_type_and_dtmf_events_of_its_clock_rate() -> None:
+    offer = sdp(20000, "PCMU", "telephone-event").replace("101", "96")
+    wide = widen(offer, ("opus",))
+    assert payload_types(wide) == ("0", "97", "98", "96")
+    assert wide.removeprefix(offer.replace("0 96", "0 97 98 96")) == (
+        "a=rtpmap:97 opus/48000/2\r\na=rtpmap:98 telephone-event/48000\r\na=fmtp:98 0-15\r\n"
+    )
+    assert codec_names(widen(sdp(20000), ("opus",))) == ("PCMU", "opus")
 
 
 def test_an_offer_of_which_nothing_was_agreed_is_left_as_it_is() -> None:

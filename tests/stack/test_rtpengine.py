@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from rtpengine import Answer, CommandRefused, MediaPool, Offer, Pool, Query
+from rtpengine import Answer, Codecs, CommandRefused, MediaPool, Offer, Pool, Query
+from rtpengine.sdp import widen
 from tests.rtpengine.contract import Call, MediaPoolContract
+from tests.rtpengine.contract_call import ALL
 from tests.rtpengine.sdp import media, sdp
 
 if TYPE_CHECKING:
@@ -155,6 +157,22 @@ def test_the_bridge_takes_the_audio_from_the_agent_to_the_target_and_the_caller_
         agent.say()
         assert_talking(caller, target)
         call.delete()
+
+
+@pytest.mark.parametrize("events", [97, 96])
+@pytest.mark.parametrize(("voice", "codec", "clock"), [(0, "PCMU/8000", 8000), (111, "opus/48000/2", 48000)])
+def test_opus_and_dtmf_events_of_each_clock_rate_are_numbered_as_rtpengine_numbers_them(
+    pool: MediaPool, voice: int, codec: str, clock: int, events: int
+) -> None:
+    lines = (f"a=rtpmap:{voice} {codec}", f"a=rtpmap:{events} telephone-event/{clock}")
+    offer = sdp(9).replace("AVP 0", f"AVP {voice} {events}").replace("a=rtpmap:0 PCMU/8000", "\r\n".join(lines))
+    call = Call(pool, secrets.token_hex(8))
+    plain = call.offer("shadow1", offer)
+    told = call.offer("shadow1", offer, codecs=Codecs.adding(ALL))
+    written = widen(plain, ALL)
+    assert media(written) == media(told)
+    assert sorted(written.split()) == sorted(told.split())
+    call.delete()
 
 
 def test_a_query_tells_who_sent_how_much_and_who_never_did(pool: MediaPool) -> None:
