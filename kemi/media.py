@@ -165,7 +165,7 @@ class CallMedia(Hearing):
         joined = self._connect(call, peer)
         if isinstance(joined, MediaBridged):
             for gone in (f"shadow{leg.number}", tag(call, Party.AGENT)):
-                self._delete(call, gone)
+                self._drop(call, gone)
         return joined
 
     def _close_briefing(self, call: Call) -> MediaFailed | None:
@@ -211,9 +211,10 @@ class CallMedia(Hearing):
         Only the leg's own end takes its voice from the caller. With it ends what is played to the caller.
         """
         self.restore(call, Party.AGENT)
-        self._delete(call, peer)
+        with contextlib.suppress(RtpengineError):  # it shows at the next check
+            self._request(call, Delete(call.id, peer))
         if not call.held:
-            with contextlib.suppress(RtpengineError):  # it shows at the next check
+            with contextlib.suppress(RtpengineError):
                 self._request(call, UnblockMedia(call.id, "caller"))
 
     def _join(self, call: Call, peer: str, sdp: str, offer: str, *, alike: bool) -> str:
@@ -239,7 +240,7 @@ class CallMedia(Hearing):
 
     def release_leg(self, call: Call, number: int) -> None:
         """Drop shadow and leg of an endpoint that was not bridged."""
-        self._delete(call, f"shadow{number}")
+        self._drop(call, f"shadow{number}")
 
     def heard(self, call: Call) -> Heard | None:
         """Ask how well those were heard who are or were connected by a transfer; None where none did, or is known."""
@@ -252,17 +253,17 @@ class CallMedia(Hearing):
             return None
 
     def release(self, node: str, call_id: str) -> None:
-        """Drop the whole call; one that rtpengine does not know is gone already."""
-        try:
-            self._pool.request(node, Delete(call_id))
-        except RtpengineError:
-            return  # it ends by its own time-out
+        """Drop the whole call; one that rtpengine does not know is gone already.
 
-    def _delete(self, call: Call, name: str) -> None:
-        try:
-            self._pool.request(call.media_node, Delete(call.id, name))
-        except RtpengineError:
-            return  # it is dropped with the call
+        Nobody waits for it: where it gets lost, the call ends there by its own time-out.
+        """
+        with contextlib.suppress(RtpengineError):
+            self._pool.tell(node, Delete(call_id))
+
+    def _drop(self, call: Call, name: str) -> None:
+        """Drop a party whom nothing waits for; where that gets lost, it is dropped with the call."""
+        with contextlib.suppress(RtpengineError):
+            self._pool.tell(call.media_node, Delete(call.id, name))
 
     def check(self, call: Call, now: float) -> MediaLost | PartyLost | None:
         """Find a party that has stopped sending, or find that rtpengine has given the call up.

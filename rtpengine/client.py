@@ -44,20 +44,42 @@ class Client:
 
     def request(self, command: Command[R]) -> R:
         """Carry out `command`; raise DeadlineExceeded, NodeUnreachable, CommandRefused or BadReply."""
-        exchange = Exchange(command.body(), now=self._clock(), deadline=self.deadline)
-        if len(exchange.datagram) > _LONGEST_SENT:
-            reason = f"it takes {len(exchange.datagram)} bytes, and {_LONGEST_SENT} fit into a datagram"
-            raise CommandRefused(self.name, command.name, reason)
+        exchange = self._exchange(command)
         try:
             answer = self._converse(exchange)
         except OSError as error:
-            self.close()
-            raise NodeUnreachable(self.name, command.name, error.strerror or str(error)) from error
+            raise self._unreachable(command, error) from error
         except Malformed as error:
             raise BadReply(self.name, command.name, str(error)) from error
         if answer is None:
             raise DeadlineExceeded(self.name, command.name, self.deadline)
         return command.understand(self.name, answer)
+
+    def tell(self, command: Command[R]) -> None:
+        """Send `command` once, and wait for nothing: its reply meets the next request, which passes it over.
+
+        Raises NodeUnreachable and CommandRefused, as far as that is known without a reply.
+        """
+        exchange = self._exchange(command)
+        try:
+            sock = self._open()
+            try:
+                sock.send(exchange.datagram)
+            except ConnectionRefusedError:  # the belated echo of an earlier one, which has swallowed our datagram
+                sock.send(exchange.datagram)
+        except OSError as error:
+            raise self._unreachable(command, error) from error
+
+    def _exchange(self, command: Command[R]) -> Exchange:
+        exchange = Exchange(command.body(), now=self._clock(), deadline=self.deadline)
+        if len(exchange.datagram) > _LONGEST_SENT:
+            reason = f"it takes {len(exchange.datagram)} bytes, and {_LONGEST_SENT} fit into a datagram"
+            raise CommandRefused(self.name, command.name, reason)
+        return exchange
+
+    def _unreachable(self, command: Command[R], error: OSError) -> NodeUnreachable:
+        self.close()
+        return NodeUnreachable(self.name, command.name, error.strerror or str(error))
 
     def close(self) -> None:
         """Close this process's socket; the next request opens another."""

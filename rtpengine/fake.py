@@ -5,10 +5,11 @@ It is a `MediaPool`, and passes the same contract tests as the real daemon.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
-from rtpengine.errors import DeadlineExceeded, NodeUnreachable, NoNodeAvailable, UnknownNode
+from rtpengine.errors import CommandRefused, DeadlineExceeded, NodeUnreachable, NoNodeAvailable, UnknownNode
 from rtpengine.fake_daemon import FakeDaemon
 from rtpengine.replies import Dictionary, Reply
 
@@ -55,6 +56,11 @@ class FakeRtpengine:
         self._lose(node, command, applied=True)
         self.mark(node, healthy=True)
         return command.understand(node, answer)
+
+    def tell(self, node: str, command: Command[R]) -> None:
+        """Carry out `command`, and say nothing of what came of it."""
+        with contextlib.suppress(CommandRefused, DeadlineExceeded):
+            self.request(node, command)
 
     def ping_all(self) -> dict[str, bool]:
         """Say which nodes are up, and remember it."""

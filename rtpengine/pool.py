@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rtpengine.commands import Command
 
 R = TypeVar("R", bound=Reply)
+T = TypeVar("T")
 RequestOutcome = Literal["ok", "refused", "failed", "bad_reply"]
 
 
@@ -32,6 +33,9 @@ class MediaPool(Protocol):
 
     def request(self, node: str, command: Command[R]) -> R:
         """Carry out `command` at `node`; raise an RtpengineError."""
+
+    def tell(self, node: str, command: Command[R]) -> None:
+        """Send `command` to `node` and wait for nothing; raise an RtpengineError."""
 
     def ping_all(self) -> dict[str, bool]:
         """Ask every node whether it is there."""
@@ -89,11 +93,22 @@ class Pool:
 
         Raises UnknownNode, DeadlineExceeded and NodeUnreachable (both make the node rest), CommandRefused, BadReply.
         """
-        client = self._client(node)
+        reply = self._carry_out(node, command, self._client(node).request)
+        self.mark(node, healthy=True)
+        return reply
+
+    def tell(self, node: str, command: Command[R]) -> None:
+        """Send `command` to `node` and wait for nothing, not even to see whether it has come: one that may get lost.
+
+        Raises UnknownNode, NodeUnreachable, CommandRefused.
+        """
+        self._carry_out(node, command, self._client(node).tell)
+
+    def _carry_out(self, node: str, command: Command[R], send: Callable[[Command[R]], T]) -> T:
         started = self._clock()
         outcome: RequestOutcome = "ok"
         try:
-            reply = client.request(command)
+            return send(command)
         except NodeFailed:
             outcome = "failed"
             self.mark(node, healthy=False)
@@ -104,8 +119,6 @@ class Pool:
         finally:
             if self._observer:
                 self._observer(node, command.name, self._clock() - started, outcome)
-        self.mark(node, healthy=True)
-        return reply
 
     def ping_all(self) -> dict[str, bool]:
         """Ask every node whether it is there, and remember the answers; takes up to one deadline per dead node."""

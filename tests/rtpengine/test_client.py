@@ -8,7 +8,18 @@ import time
 
 import pytest
 
-from rtpengine import BadAddress, BadReply, Client, CommandRefused, DeadlineExceeded, NodeUnreachable, Offer, Ping, Pong
+from rtpengine import (
+    BadAddress,
+    BadReply,
+    Client,
+    CommandRefused,
+    DeadlineExceeded,
+    Delete,
+    NodeUnreachable,
+    Offer,
+    Ping,
+    Pong,
+)
 from tests.rtpengine.scripted import ScriptedServer, reply
 
 PATIENT = 5.0
@@ -69,6 +80,18 @@ def test_a_duplicated_reply_does_not_answer_the_next_command() -> None:
         client.close()
 
 
+def test_what_is_only_told_is_sent_once_and_its_reply_does_not_answer_the_next_command() -> None:
+    def script(_: int, cookie: bytes, document: bytes) -> list[bytes]:
+        return [reply(cookie, result="pong" if b"ping" in document else "error")]
+
+    with ScriptedServer(script) as server:
+        client = Client("media1", server.address, deadline=PATIENT)
+        client.tell(Delete("c1"))
+        assert client.request(Ping()) == Pong()
+        client.close()
+    assert [b"delete" in datagram for datagram in server.received] == [True, False]
+
+
 def test_a_silent_node_costs_the_deadline_and_no_more() -> None:
     with ScriptedServer(lambda *_: []) as server:
         started = time.monotonic()
@@ -122,19 +145,23 @@ def test_the_belated_echo_of_an_earlier_failure_is_forgiven() -> None:
     with ScriptedServer(lambda _, cookie, __: [reply(cookie, result="pong")]) as server:
         client = Client("media1", server.address, deadline=PATIENT)
         assert client.request(Ping()) == Pong()
-        assert client._socket is not None
-        host, port = server.address.split(":")
-        client._socket.connect(("127.0.0.1", int(unused_address().split(":")[1])))
-        client._socket.send(b"nobody there")
-        client._socket.connect((host, int(port)))
+        for ask in (client.request, client.tell):
+            assert client._socket is not None
+            host, port = server.address.split(":")
+            client._socket.connect(("127.0.0.1", int(unused_address().split(":")[1])))
+            client._socket.send(b"nobody there")
+            client._socket.connect((host, int(port)))
+            ask(Ping())
         assert client.request(Ping()) == Pong()
         client.close()
+    assert len(server.received) == 4
 
 
 def test_a_host_that_cannot_be_found_is_unreachable() -> None:
     client = Client("media1", "no-such-host.invalid:2223")
-    with pytest.raises(NodeUnreachable, match="media1"):
-        client.request(Ping())
+    for ask in (client.request, client.tell):
+        with pytest.raises(NodeUnreachable, match="media1"):
+            ask(Ping())
 
 
 def test_a_command_too_long_for_a_datagram_is_refused_and_not_sent() -> None:

@@ -178,6 +178,16 @@ def test_the_next_command_of_a_kind_can_be_lost_before_or_after_it_takes_effect(
     assert fake.choose("any") == "media2"
 
 
+def test_who_only_tells_does_not_learn_what_came_of_it(fake: FakeRtpengine) -> None:
+    fake.refuse_next(Ping, "no pings today")
+    fake.tell("media1", Ping())
+    fake.lose_next(Ping)
+    fake.tell("media1", Ping())
+    fake.stop("media1")
+    with pytest.raises(NodeUnreachable):
+        fake.tell("media1", Ping())
+
+
 def test_a_stopped_node_loses_its_calls_and_gets_no_new_ones(fake: FakeRtpengine) -> None:
     talk(fake)
     fake.stop("media1")

@@ -88,6 +88,22 @@ def test_a_node_that_fails_rests_and_one_that_answers_is_well_again(stack: ExitS
     pool.close()
 
 
+def test_a_node_that_cannot_be_told_rests_and_who_tells_does_not_learn_whether_it_is_well(stack: ExitStack) -> None:
+    seen: list[tuple[str, str, str]] = []
+    nodes = {"media1": answering(stack, result="error"), "media2": "no-such-host.invalid:2223"}
+    pool = Pool(nodes, deadline=5, observer=lambda node, command, _, outcome: seen.append((node, command, outcome)))
+    pool.tell("media1", Query("c1"))
+    with pytest.raises(NodeFailed):
+        pool.tell("media2", Query("c1"))
+    assert {pool.choose(call) for call in CALLS} == {"media1"}
+    pool.mark("media1", healthy=False)
+    pool.tell("media1", Query("c1"))
+    with pytest.raises(NoNodeAvailable):
+        pool.choose("c1")
+    pool.close()
+    assert seen == [("media1", "query", "ok"), ("media2", "query", "failed"), ("media1", "query", "ok")]
+
+
 def test_a_node_that_refuses_is_well(stack: ExitStack) -> None:
     pool = Pool({"media1": answering(stack, result="error")}, deadline=5)
     with pytest.raises(CommandRefused):

@@ -7,11 +7,11 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 class Daemon:
@@ -58,10 +58,17 @@ class Daemon:
         """Let it do nothing for a while: it takes what it is sent, and answers when it is thawed."""
         assert self.process is not None, "it runs"
         os.killpg(self.process.pid, signal.SIGSTOP)
+        while not self._stands_still():
+            time.sleep(0.001)  # threads that are at work stop a moment later, and would answer what is sent until then
         try:
             yield
         finally:
             os.killpg(self.process.pid, signal.SIGCONT)
+
+    def _stands_still(self) -> bool:
+        assert self.process is not None, "it runs"
+        stats = [path.read_text() for path in Path(f"/proc/{self.process.pid}/task").glob("*/stat")]
+        return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
     @contextmanager
     def away(self) -> Iterator[None]:
