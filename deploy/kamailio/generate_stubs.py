@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -171,7 +173,7 @@ def running(script: str = SCRIPT) -> Iterator[Kamailio]:
         with (folder / "log").open("w") as log:
             try:
                 process = subprocess.Popen(
-                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=DEBIANS_PYTHON
+                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=DEBIANS_PYTHON, process_group=0
                 )
             except FileNotFoundError:
                 stop("kamailio is not installed; deploy/install.sh installs it.")
@@ -179,8 +181,17 @@ def running(script: str = SCRIPT) -> Iterator[Kamailio]:
             wait_until_up(kamailio, process)
             yield kamailio
         finally:
-            process.terminate()
-            process.wait(START_SECONDS)
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Stop Kamailio; one of its processes that is told so while it starts may miss it, and then none ends."""
+    process.terminate()
+    try:
+        process.wait(START_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def wait_until_up(kamailio: Kamailio, process: subprocess.Popen[bytes]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,16 @@ def ksr_calls(source: str) -> set[tuple[str, int | None]]:
             starred = call is not None and any(isinstance(arg, ast.Starred) for arg in call.args)
             found.add((name.removeprefix("KSR."), None if call is None or starred else len(call.args)))
     return found
+
+
+def test_a_kamailio_that_misses_to_be_stopped_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate_stubs, "START_SECONDS", 0.1)
+    deaf = ["sh", "-c", "trap '' TERM; echo up; cat"]
+    with subprocess.Popen(deaf, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"up\n"
+        generate_stubs.end(process)
+        assert process.returncode == -signal.SIGKILL
 
 
 def test_the_committed_stub_is_the_one_of_the_installed_kamailio() -> None:
