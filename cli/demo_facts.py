@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cli.recognise import recognise
-from cli.speech.wav import duration
+from cli.speech.sound_file import duration
 from cli.tones import PAUSE, UNKNOWN, without_crumbs
 from routing.records import Party
 from routing.speech import file_of

@@ -36,7 +36,7 @@ def check_playable(settings: Settings, path: Path) -> None:
         except CommandRefused as error:
             raise Failed(
                 f"rtpengine node {name} cannot play {path} ({error.reason}): check that the file is on its machine, "
-                "that its user may read it and all folders above it, and that it is 16-bit WAV"
+                "that its user may read it and all folders above it, and that it is 16-bit AIFF or WAV"
             ) from error
         except RtpengineError as error:
             click.echo(f"Warning: {path} was not tried: {error.text}; {_UNCHECKED}", err=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import wave
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from cli.tones import PAUSE, UNKNOWN, WINDOW, Sound, without_crumbs
@@ -39,7 +39,7 @@ def recognise(sounds: Iterable[Sound], recording: Path, files: Mapping[str, Path
     """Name what of `files` is heard in a recording; `sounds` is all that `cli.tones.listen` heard in it.
 
     A file is found where it is heard best, once, from its first sample to where it ends or breaks off, pauses between
-    its words included. Borders are right within 20 ms. All are 16-bit WAV files with one channel.
+    its words included. Borders are right within 20 ms. All have one channel.
     """
     sounds = list(sounds)
     if not sounds:
@@ -56,8 +56,7 @@ def recognise(sounds: Iterable[Sound], recording: Path, files: Mapping[str, Path
 
 def _read(path: Path) -> Wave:
     """Read a file, cut down to what a telephone carries, with the high frequencies lifted: vowels are alike else."""
-    with wave.open(str(path)) as file:
-        samples, rate = np.frombuffer(file.readframes(file.getnframes()), np.int16), file.getframerate()
+    samples, rate = soundfile.read(path, dtype="int16")
     count = round(len(samples) * _RATE / rate)
     spectrum = np.fft.rfft(samples)[: count // 2 + 1]
     spectrum[round(_CUTOFF * len(samples) / rate) :] = 0

@@ -36,12 +36,13 @@ def take_files(settings: Settings, target: Target, before: Target | None = None)
 
 def _converted(settings: Settings, file: Path) -> Path:
     from cli.speech.convert import BadSound, convert  # noqa: PLC0415 - few targets have files
+    from cli.speech.sound_file import duration  # noqa: PLC0415
 
     if settings.speech.folder is None:
         text = "no folder for sounds is known: set speech.folder in the configuration, or start `handoff up`"
         raise Failed(f"{file} cannot be used, since {text}", Exit.USAGE)
     folder = Path(settings.speech.folder)
-    if file.parent == folder and file.exists():
+    if file.parent == folder and duration(file):
         return file  # it has been converted before, and comes from an export
     try:
         return convert(file, folder)

@@ -174,10 +174,11 @@ ensure_phones() {
 ensure_sounds() {
   local folder=$root/.venv/share/handoff/sounds name
   for name in music message prompt goodbye caller_gone apology; do
-    if [[ ! -s $folder/$name.wav ]]; then
+    if [[ ! -s $folder/$name.aiff ]]; then
       say "making the standard sounds"
       (cd "$root" && quietly .venv/bin/python -m cli.speech.standard "$folder") ||
         die "the standard sounds could not be made; the reason is above."
+      rm -f "$folder"/*.wav # of older versions
       return
     fi
   done

@@ -43,16 +43,16 @@ def requests_for(sounds: Iterable[Sound]) -> list[dict[str, str]]:
 
 
 def file_of(settings: Speech, sound: Sound | Standard) -> Path:
-    """Find the WAV file of a sound, whether it is there or not; `settings.folder` must be known."""
+    """Find the file of a sound, whether it is there or not; `settings.folder` must be known."""
     assert settings.folder is not None, "handoff up sets it"
     folder = Path(settings.folder)
     if isinstance(sound, str):
-        return folder / f"{sound}.wav"
+        return folder / f"{sound}.aiff"
     if sound.file:
         return Path(sound.file)
     language, voice = sound.language or settings.language, sound.voice or settings.voice
     words = f"{settings.command}\0{language}\0{voice}\0{sound.text}"
-    return folder / f"{hashlib.blake2b(words.encode(), digest_size=12).hexdigest()}.wav"
+    return folder / f"{hashlib.blake2b(words.encode(), digest_size=12).hexdigest()}.aiff"
 
 
 def failure_of(path: Path) -> Path:

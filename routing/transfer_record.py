@@ -32,7 +32,7 @@ class Delivery(StrEnum):
 
 
 class Standard(StrEnum):
-    """Sounds that every node has at hand, as WAV files of these names in its folder of sounds."""
+    """Sounds that every node has at hand, as files of these names in its folder of sounds."""
 
     MUSIC = "music"
     MESSAGE = "message"
@@ -209,7 +209,7 @@ class Origin(Record):
 
 
 class Sound(Record):
-    """Something that a party is to hear: a text to be spoken, or else a WAV file on rtpengine's machine."""
+    """Something that a party is to hear: a text to be spoken, or else a sound file on rtpengine's machine."""
 
     text: str = ""
     file: str = ""

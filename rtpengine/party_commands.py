@@ -15,7 +15,7 @@ _NOTHING_PLAYED = "Not currently playing media"
 
 @dataclass(frozen=True, slots=True)
 class PlayMedia(Command[MediaPlayed]):
-    """Play a 16-bit WAV file of rtpengine's machine to a party, `repeat_times` times in all (once if None).
+    """Play a sound file of rtpengine's machine to a party, `repeat_times` times in all (once if None).
 
     It takes the place of what is being played to the party, also when it is refused: then nothing plays any more.
     """

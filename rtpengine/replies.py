@@ -60,7 +60,7 @@ class MediaPlayed:
         if "duration" not in answer:
             raise Refusal(
                 "it cannot play the file; check that the file exists on rtpengine's machine, "
-                "that rtpengine may read it, and that it is 16-bit WAV"
+                "that rtpengine may read it, and that it is 16-bit AIFF or WAV"
             )
         return cls(_integer(answer, "duration") / 1000)
 

@@ -11,7 +11,7 @@ from cli.daemons import find_program
 from cli.diagnosis.finding import START, Finding, failed, ok, warning
 from cli.preflight import INSTALL
 from cli.speech.engine import CommandEngine, SpeechError
-from cli.speech.wav import duration
+from cli.speech.sound_file import duration
 from routing.transfer_record import Standard
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _check_engine(settings: Settings) -> Finding:
     with tempfile.TemporaryDirectory() as folder:
         try:
             CommandEngine(speech.command, SECONDS).speak(
-                WORDS, speech.language, speech.voice, Path(folder, "words.wav")
+                WORDS, speech.language, speech.voice, Path(folder, "words.aiff")
             )
         except SpeechError as error:
             return failed(part, f"{error.text}: the fixed message is heard in the place of each text", error.mend)
@@ -50,7 +50,7 @@ def _check_engine(settings: Settings) -> Finding:
 
 def _check_sounds(folder: Path) -> Finding:
     part = "sounds"
-    missing = [name for name in Standard if not duration(folder / f"{name}.wav")]
+    missing = [name for name in Standard if not duration(folder / f"{name}.aiff")]
     if missing:
         what = f"missing in {folder}: {', '.join(missing)}"
         return warning(part, what, f"{START}; if it runs, look at the log of its sidecar")

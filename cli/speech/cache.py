@@ -1,6 +1,7 @@
 """The spoken texts that are kept: the least recently used go when they are too many or too old.
 
-Only files whose name is made from a text are ever dropped; the standard sounds and the ready-made ones stay.
+Only files whose name is made from a text, and standard sounds of older versions, are ever dropped; the standard sounds
+and the ready-made ones stay.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from routing.transfer_record import Standard
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SPOKEN = re.compile(r"[0-9a-f]{24}\.(?:wav|failed)")
+SPOKEN = re.compile(rf"[0-9a-f]{{24}}\.(?:aiff|failed|wav)|(?:{'|'.join(Standard)})\.wav")
+"""Texts, and all sounds of older versions, which were WAV files."""
 WORK = ".making-*"
 """Folders in which files are made, before they are moved to their place."""
 ABANDONED = 3600.0

@@ -7,7 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from cli.speech.wav import BadSound, transcode
+from cli.speech.sound_file import BadSound, transcode
 
 __all__ = ["LONGEST", "BadSound", "convert"]
 
@@ -19,7 +19,7 @@ STRANGE = re.compile(r"[^A-Za-z0-9._]+")
 
 
 def convert(source: Path, folder: Path, longest: float = LONGEST) -> Path:
-    """Convert a sound file to 16-bit mono WAV at 16 kHz within `folder`; raises BadSound.
+    """Convert a sound file to what rtpengine plays at once, within `folder`; raises BadSound.
 
     The name is made of the source's name and contents: the same file given twice is kept once.
     """
@@ -34,7 +34,7 @@ def convert(source: Path, folder: Path, longest: float = LONGEST) -> Path:
     except OSError as error:
         raise BadSound(f"it cannot be read ({error.strerror})", "check its path and its access rights") from error
     stem = STRANGE.sub("-", source.stem).strip("-.")[:40] or "sound"
-    path = folder / f"{stem}-{mark}.wav"
+    path = folder / f"{stem}-{mark}.aiff"
     if not path.exists():
         take_in(source, path, longest)
     return path

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from cli.daemons import find_program
-from cli.speech.wav import BadSound, duration, transcode, trim
+from cli.speech.sound_file import BadSound, transcode, trim
 from routing.texts import shown
 
 SECONDS = 30.0
@@ -36,7 +36,7 @@ class Engine(Protocol):
     """Speaks texts."""
 
     def speak(self, text: str, language: str, voice: str, path: Path) -> None:
-        """Speak a text into a WAV file that rtpengine plays; raises SpeechError.
+        """Speak a text into a file that rtpengine plays at once; raises SpeechError.
 
         The file is there complete or not at all. A `voice` of "" is left to the language.
         """
@@ -55,18 +55,16 @@ class CommandEngine(Engine):
         self._seconds = seconds
 
     def speak(self, text: str, language: str, voice: str, path: Path) -> None:
-        """Run the program, and convert what it wrote where rtpengine could not be sure to play it."""
+        """Run the program, and convert what it wrote."""
         try:
             with tempfile.TemporaryDirectory(dir=path.parent, prefix=".making-") as work:
-                made, converted = Path(work, "speech.wav"), Path(work, "converted.wav")
+                made, converted = Path(work, "speech.wav"), Path(work, "converted.aiff")
                 self._run(text, self._command(language, voice, made), work)
                 if not made.exists() or not made.stat().st_size:
                     raise SpeechError(f"{self._words[0]} ended well, but wrote nothing into {{file}}")
-                if not duration(made):
-                    transcode(made, converted, LONGEST)
-                    made = converted
-                trim(made)
-                made.replace(path)
+                transcode(made, converted, LONGEST)
+                trim(converted)
+                converted.replace(path)
         except BadSound as error:
             raise SpeechError(f"what {self._words[0]} wrote cannot be used: {error.text}") from error
         except OSError as error:

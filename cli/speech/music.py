@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import array
 import math
-import wave
 from typing import TYPE_CHECKING
 
-from cli.speech import wav
+from cli.speech import sound_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +50,8 @@ def make_music() -> array.array[int]:
 
 
 def write_music(path: Path) -> None:
-    """Write the loop into a WAV file."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(wav.RATE)
-        file.writeframes(_finer(make_music(), wav.RATE // RATE).tobytes())
+    """Write the loop into a file."""
+    sound_file.write(path, _finer(make_music(), sound_file.RATE // RATE))
 
 
 def _finer(samples: array.array[int], times: int) -> array.array[int]:

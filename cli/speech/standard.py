@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from cli.speech.convert import take_in
 from cli.speech.engine import CommandEngine, SpeechError
 from cli.speech.music import write_music
-from cli.speech.wav import BadSound, duration
+from cli.speech.sound_file import BadSound, duration
 from routing.settings import Speech, Transfer
 from routing.transfer_record import Standard
 
@@ -91,7 +91,7 @@ class StandardSounds:
 
     def _make(self, name: Standard, mark: str) -> None:
         try:
-            self._render(name, self._folder / f"{name}.wav")
+            self._render(name, self._folder / f"{name}.aiff")
         except (SpeechError, BadSound, OSError) as error:
             self._say(f"speech failed sound={name}: {error}")
             return
@@ -110,7 +110,7 @@ class StandardSounds:
 
     def _put_installed(self, name: Standard) -> bool:
         """Copy the sound made at installation; without one, what there is stays."""
-        source = INSTALLED / f"{name}.wav"
+        source = INSTALLED / f"{name}.aiff"
         if not source.is_file():
             return False
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".making-") as work:
@@ -118,7 +118,7 @@ class StandardSounds:
         return True
 
     def _is_there(self, name: Standard) -> bool:
-        return (self._folder / f"{name}.wav").is_file()
+        return (self._folder / f"{name}.aiff").is_file()
 
     def _mark(self, name: Standard) -> str:
         """Give a short text that changes with all that a sound is made from."""
@@ -164,7 +164,7 @@ def install(folder: Path, engine: Engine, speech: Speech, transfer: Transfer) ->
     folder.mkdir(parents=True, exist_ok=True)
     wanted: dict[Standard, str | None] = {Standard.MUSIC: None, **texts(speech, transfer)}
     for name, text in wanted.items():
-        path = folder / f"{name}.wav"
+        path = folder / f"{name}.aiff"
         if duration(path):
             continue
         if text is None:

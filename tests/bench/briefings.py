@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from cli.speech.wav import duration
+from cli.speech.sound_file import duration
 from kemi.hearing import AHEAD
 from routing.speech import file_of
 from routing.transfer_record import Sound, Standard

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import array
 import math
-import wave
 from typing import TYPE_CHECKING
+
+import soundfile
 
 from cli.speech.engine import Engine
 
@@ -16,14 +17,11 @@ if TYPE_CHECKING:
 ESPEAK = "espeak-ng -b 1 -v {voice} --stdin -w {file}"
 
 
-def write_wav(path: Path, seconds: float = 0.5, *, rate: int = 48000, channels: int = 1) -> Path:
-    """Write a hum."""
+def write_hum(path: Path, seconds: float = 0.5, *, rate: int = 48000, channels: int = 1) -> Path:
+    """Write a hum, in the format that the suffix tells."""
     hum = [round(8000 * math.sin(2 * math.pi * 300 * i / rate)) for i in range(round(seconds * rate))]
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(array.array("h", [sample for sample in hum for _ in range(channels)]).tobytes())
+    with soundfile.SoundFile(path, "w", rate, channels, "PCM_16", "LITTLE") as file:
+        file.buffer_write(array.array("h", [sample for sample in hum for _ in range(channels)]), dtype="int16")
     return path
 
 
@@ -38,7 +36,7 @@ def script(folder: Path, lines: str) -> str:
 class ScriptedEngine(Engine):
     """Speaks by a function of the test; keeps what it was asked."""
 
-    def __init__(self, speak: Callable[[str, Path], object] = lambda _, path: write_wav(path)) -> None:
+    def __init__(self, speak: Callable[[str, Path], object] = lambda _, path: write_hum(path)) -> None:
         self._speak = speak
         self.asked: list[tuple[str, str, str]] = []
 

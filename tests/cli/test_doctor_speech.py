@@ -10,7 +10,7 @@ from cli.diagnosis import speech
 from cli.diagnosis.speech import check_speech
 from routing.transfer_record import Standard
 from tests.cli.findings import only, settings, statuses
-from tests.cli.speech import script, write_wav
+from tests.cli.speech import script, write_hum
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,9 +51,9 @@ def test_without_ffmpeg_there_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> N
 def test_standard_sounds_that_are_missing_are_named(tmp_path: Path) -> None:
     given = settings(speech={"folder": str(tmp_path)})
     for name in Standard:
-        write_wav(tmp_path / f"{name}.wav")
+        write_hum(tmp_path / f"{name}.aiff")
     assert only(check_speech(given), "sounds").status == "ok"
-    (tmp_path / "goodbye.wav").unlink()
-    (tmp_path / "music.wav").write_bytes(b"rubbish")
+    (tmp_path / "goodbye.aiff").unlink()
+    (tmp_path / "music.aiff").write_bytes(b"rubbish")
     finding = only(check_speech(given), "sounds")
     assert (finding.status, finding.what) == ("warning", f"missing in {tmp_path}: music, goodbye")

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cli.ports import free_port
 from cli.sidecar import pass_on
-from cli.speech.wav import duration
+from cli.speech.sound_file import duration
 from routing.records import State
 from routing.settings import Speech
 from routing.speech import file_of
@@ -82,7 +82,7 @@ class Sidecar:
 
 def test_it_makes_the_standard_sounds_and_speaks_what_is_asked_for(operator: Operator) -> None:
     with Sidecar(operator) as sidecar:
-        assert [name for name in Standard if not duration(Path(str(sidecar.speech.folder), f"{name}.wav"))] == []
+        assert [name for name in Standard if not duration(Path(str(sidecar.speech.folder), f"{name}.aiff"))] == []
         path = sidecar.ask("Grüße; $(reboot)")
         sidecar.await_file(path)
         assert duration(path) > 0.5

@@ -64,10 +64,20 @@ def test_it_never_grows_beyond_its_size_while_files_are_added(folder: Folder) ->
 
 
 def test_standard_and_ready_made_sounds_are_never_dropped(folder: Folder) -> None:
-    kept = [folder.add(name, 5000, age=1000 * DAY) for name in ("music.wav", "welcome-0123456789abcdef.wav", "a.txt")]
+    kept = [folder.add(name, 5000, age=1000 * DAY) for name in ("music.aiff", "music-0123456789abcdef.wav", "a.txt")]
     folder.spoken("old", 5000, age=1000 * DAY)
     assert folder.cache.trim() == 1
     assert sorted(folder.path.iterdir()) == sorted(kept)
+
+
+def test_the_sounds_of_older_versions_are_dropped_when_they_are_too_old(folder: Folder) -> None:
+    """All were WAV files; versions before and after may share a folder while nodes are updated one by one."""
+    text = folder.spoken("hello").with_suffix(".wav").name
+    for name in (text, "music.wav", "caller_gone.wav"):
+        folder.add(name, age=30 * DAY + 1)
+    kept = {folder.add("message.wav", age=30 * DAY - 1), folder.spoken("hello")}
+    assert folder.cache.trim() == 3
+    assert set(folder.path.iterdir()) == kept
 
 
 def test_what_is_read_counts_as_used(folder: Folder) -> None:
@@ -77,7 +87,7 @@ def test_what_is_read_counts_as_used(folder: Folder) -> None:
 
 
 def test_what_is_not_there_cannot_be_used(folder: Folder) -> None:
-    assert folder.cache.use(folder.path / "none.wav") is False
+    assert folder.cache.use(folder.path / "none.aiff") is False
 
 
 def test_the_work_of_a_process_that_was_killed_is_removed_and_that_of_others_is_not(folder: Folder) -> None:

@@ -14,7 +14,7 @@ from routing.settings import Speech
 from routing.speech import file_of
 from routing.transfer_record import Sound
 from tests.cli.lines import Lines
-from tests.cli.speech import ScriptedEngine, write_wav
+from tests.cli.speech import ScriptedEngine, write_hum
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def test_a_text_that_is_being_spoken_is_not_begun_again_and_a_slow_one_holds_up_
 
     def speak(text: str, path: Path) -> None:
         assert text != "slow" or go_on.wait(10.0)
-        write_wav(path)
+        write_hum(path)
 
     desk = Desk(tmp_path, ScriptedEngine(speak))
     desk.ask("slow", "slow", "quick")
@@ -88,7 +88,7 @@ def test_a_failure_is_one_line_without_the_text_and_it_can_be_tried_again(tmp_pa
     def speak(_text: str, path: Path) -> None:
         if errors:
             raise errors.pop(0)
-        write_wav(path)
+        write_hum(path)
 
     desk = Desk(tmp_path, ScriptedEngine(speak))
     for _ in range(4):

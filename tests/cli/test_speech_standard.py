@@ -13,12 +13,12 @@ import pytest
 
 from cli.speech import standard
 from cli.speech.engine import CommandEngine, SpeechError
+from cli.speech.sound_file import duration
 from cli.speech.standard import StandardSounds, install, is_ready, read_list, texts
-from cli.speech.wav import duration
 from routing.settings import Speech, Transfer
 from routing.transfer_record import Standard
 from tests.cli.lines import Lines
-from tests.cli.speech import ESPEAK, ScriptedEngine, write_wav
+from tests.cli.speech import ESPEAK, ScriptedEngine, write_hum
 
 ROOT = Path(__file__).parents[2]
 SPOKEN = [name for name in Standard if name is not Standard.MUSIC]
@@ -36,7 +36,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "installed"
     path.mkdir()
     for number, name in enumerate(Standard, start=1):
-        write_wav(path / f"{name}.wav", number / 10)
+        write_hum(path / f"{name}.aiff", number / 10)
     monkeypatch.setattr(standard, "INSTALLED", path)
     return path
 
@@ -54,11 +54,11 @@ def fail(_text: str, _path: Path) -> None:
 
 
 def test_all_are_made_from_the_settings(folder: Path) -> None:
-    engine = ScriptedEngine(lambda text, path: write_wav(path, len(text) / 100))
+    engine = ScriptedEngine(lambda text, path: write_hum(path, len(text) / 100))
     assert make(folder, engine, goodbye="Auf Wiederhören.", language="de", voice="v").all == []
     assert ("Auf Wiederhören.", "de", "v") in engine.asked
-    assert all(duration(folder / f"{name}.wav") for name in Standard)
-    assert duration(folder / "goodbye.wav") == pytest.approx(0.16)
+    assert all(duration(folder / f"{name}.aiff") for name in Standard)
+    assert duration(folder / "goodbye.aiff") == pytest.approx(0.16)
     assert is_ready(folder, os.getpid())
     assert not is_ready(folder, 1)
 
@@ -72,7 +72,7 @@ def test_what_is_there_is_not_made_again_but_what_has_changed_is(folder: Path) -
     assert changed.asked == [("Another one.", "en", "")]
     make(folder, other, message="Another one.", voice="en-gb")
     assert len(other.asked) == len(SPOKEN)
-    (folder / "apology.wav").unlink()
+    (folder / "apology.aiff").unlink()
     make(folder, changed, message="Another one.", voice="en-gb")
     assert len(changed.asked) == 2
 
@@ -83,7 +83,7 @@ def test_where_the_engine_fails_the_installed_ones_take_their_place_and_the_next
     lines = make(folder, ScriptedEngine(fail))
     assert sorted(lines.all) == sorted(f"speech failed sound={name}: it is broken; mend it" for name in SPOKEN)
     for name in Standard:
-        assert (folder / f"{name}.wav").read_bytes() == (installed / f"{name}.wav").read_bytes()
+        assert (folder / f"{name}.aiff").read_bytes() == (installed / f"{name}.aiff").read_bytes()
     assert is_ready(folder, os.getpid())
     after = ScriptedEngine()
     make(folder, after)
@@ -92,15 +92,15 @@ def test_where_the_engine_fails_the_installed_ones_take_their_place_and_the_next
 
 def test_without_installed_ones_what_there_was_stays(folder: Path, installed: Path) -> None:
     make(folder, ScriptedEngine())
-    before = (folder / "message.wav").read_bytes()
+    before = (folder / "message.aiff").read_bytes()
     for path in installed.iterdir():
         path.unlink()
     lines = make(folder, ScriptedEngine(fail), message="Another one.")
     assert len(lines.all) == 1
-    assert (folder / "message.wav").read_bytes() == before
-    (folder / "music.wav").unlink()
+    assert (folder / "message.aiff").read_bytes() == before
+    (folder / "music.aiff").unlink()
     make(folder, ScriptedEngine())
-    assert duration(folder / "music.wav") > 20.0
+    assert duration(folder / "music.aiff") > 20.0
 
 
 def test_an_engine_that_is_slow_is_not_waited_for_and_its_sounds_come_later(folder: Path, installed: Path) -> None:
@@ -109,31 +109,31 @@ def test_an_engine_that_is_slow_is_not_waited_for_and_its_sounds_come_later(fold
     def speak(text: str, path: Path) -> None:
         if text == "Slow.":
             go_on.wait(10.0)
-        write_wav(path, 2.0)
+        write_hum(path, 2.0)
 
     lines = make(folder, ScriptedEngine(speak), message="Slow.", patience=0.3)
     assert lines.all == ["the speech engine is slow: message not made in 0.3 s; it goes on"]
     assert is_ready(folder, os.getpid())
-    assert (folder / "message.wav").read_bytes() == (installed / "message.wav").read_bytes()
+    assert (folder / "message.aiff").read_bytes() == (installed / "message.aiff").read_bytes()
     assert "message" not in read_list(folder)["sounds"]
     go_on.set()
     until = time.monotonic() + 10.0
     while "message" not in read_list(folder)["sounds"]:
         assert time.monotonic() < until
-    assert duration(folder / "message.wav") == 2.0
+    assert duration(folder / "message.aiff") == 2.0
 
 
 def test_the_operators_own_music_is_taken_in_and_a_bad_one_is_told(
     folder: Path, tmp_path: Path, installed: Path
 ) -> None:
-    own = write_wav(tmp_path / "own.wav", 3.0, rate=44100, channels=2)
+    own = write_hum(tmp_path / "own.wav", 3.0, rate=44100, channels=2)
     assert make(folder, ScriptedEngine(), music=str(own)).all == []
-    assert duration(folder / "music.wav") == pytest.approx(3.0, abs=0.01)
+    assert duration(folder / "music.aiff") == pytest.approx(3.0, abs=0.01)
     lines = make(folder, ScriptedEngine(), music=str(tmp_path / "none.wav"))
     assert [line.partition(" (")[0] for line in lines.all] == [
         "speech failed sound=music: it is no sound that ffmpeg can read"
     ]
-    assert (folder / "music.wav").read_bytes() == (installed / "music.wav").read_bytes()
+    assert (folder / "music.aiff").read_bytes() == (installed / "music.aiff").read_bytes()
 
 
 def test_the_standard_prompt_fits_every_key() -> None:
@@ -152,12 +152,12 @@ def test_an_installation_makes_what_is_missing_with_the_real_engine(tmp_path: Pa
     folder = tmp_path / "share" / "sounds"
     command = [sys.executable, "-m", "cli.speech.standard", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
-    assert all(duration(folder / f"{name}.wav") > 1.0 for name in Standard)
-    before = (folder / "music.wav").stat()
-    (folder / "prompt.wav").write_bytes(b"")
+    assert all(duration(folder / f"{name}.aiff") > 1.0 for name in Standard)
+    before = (folder / "music.aiff").stat()
+    (folder / "prompt.aiff").write_bytes(b"")
     install(folder, CommandEngine(ESPEAK), Speech(), Transfer())
-    assert duration(folder / "prompt.wav") > 1.0
-    assert (folder / "music.wav").stat() == before
+    assert duration(folder / "prompt.aiff") > 1.0
+    assert (folder / "music.aiff").stat() == before
 
 
 def test_an_installation_without_an_engine_says_why_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from cli.fallbacks import check_fallbacks
 from cli.output import Failed
+from cli.speech.sound_file import duration
 from routing.store.redis_store import RedisStore
 from routing.targets import Target
 
@@ -158,8 +159,7 @@ def test_a_file_is_converted_and_takes_the_place_of_the_text(operator: Operator,
     file = Path(data["message_file"])
     assert (data["message"], file.parent, file.name.partition("-")[0]) == (None, sounds, "hello")
     assert f"Warning: {file} was not tried, since no rtpengine is known" in result.stderr
-    with wave.open(str(file)) as converted:
-        assert (converted.getframerate(), converted.getsampwidth()) == (48000, 2)
+    assert duration(file) == pytest.approx(0.1)
     quiet = operator.types("targets", "set", "support", "--hold", "agent")
     assert quiet.stderr == ""
     assert operator.reads("targets", "set", "support", "--message", "A call.")["message_file"] is None
@@ -174,7 +174,16 @@ def test_an_exported_file_is_imported_as_it_is_and_another_one_is_converted(oper
     stored = {target["name"]: target["apology_file"] for target in operator.reads("targets", "list")}
     assert stored["support"] == exported["apology_file"]
     assert Path(stored["other"]).parent == sounds
-    assert len(list(sounds.glob("*.wav"))) == 2
+    assert len(list(sounds.glob("*.aiff"))) == 2
+
+
+def test_a_file_that_an_older_version_converted_is_converted_again(operator: Operator, sounds: Path) -> None:
+    sounds.mkdir()
+    old = silence(sounds / "sorry-0123456789abcdef.wav")
+    operator.types("targets", "add", "support", URI, "--apology-file", old)
+    stored = Path(operator.reads("targets", "show", "support")["apology_file"])
+    assert stored.parent == sounds
+    assert duration(stored) == pytest.approx(0.1)
 
 
 @pytest.mark.usefixtures("sounds")

@@ -28,11 +28,11 @@ def test_what_is_said_as_the_settings_say_is_one_file() -> None:
 
 def test_a_ready_made_sound_and_the_standard_ones_are_where_they_are() -> None:
     assert file_of(SPEECH, Sound(file="/other/a.wav")) == Path("/other/a.wav")
-    assert file_of(SPEECH, Standard.MUSIC) == Path("/sounds/music.wav")
+    assert file_of(SPEECH, Standard.MUSIC) == Path("/sounds/music.aiff")
 
 
 def test_a_failure_is_marked_beside_the_file() -> None:
-    assert failure_of(Path("/sounds/a.wav")) == Path("/sounds/a.failed")
+    assert failure_of(Path("/sounds/a.aiff")) == Path("/sounds/a.failed")
 
 
 @pytest.mark.parametrize(("text", "status"), [("", 400), ("a\rb", 400), ("a\x00b", 400), ("a" * (LONGEST + 1), 413)])

@@ -6,6 +6,7 @@ import wave
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from cli.phones import State
@@ -28,11 +29,9 @@ Wave: TypeAlias = NDArray[np.float32]
 
 
 def read(path: Path) -> Wave:
-    """Read a 16-bit WAV file of any rate; of several channels the first."""
-    with wave.open(str(path)) as file:
-        assert file.getsampwidth() == 2, f"{path} is not a 16-bit WAV file"
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-        return resample(samples[:: file.getnchannels()].astype(np.float32), file.getframerate())
+    """Read a WAV or AIFF file of any rate; of several channels the first."""
+    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    return resample(samples[:, 0].astype(np.float32), rate)
 
 
 def read_recording(call: PhoneCall) -> Wave:

@@ -42,18 +42,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def message(folder: Path) -> Wave:
-    return _speak(folder / "message.wav", "You have a call. The customer wants to change the address of an order.")
+    return _speak(folder / "message.aiff", "You have a call. The customer wants to change the address of an order.")
 
 
 @pytest.fixture(scope="module")
 def other_text(folder: Path) -> Wave:
-    return _speak(folder / "other.wav", "Sorry, nobody could take your call just now. Please hold on.")
+    return _speak(folder / "other.aiff", "Sorry, nobody could take your call just now. Please hold on.")
 
 
 @pytest.fixture(scope="module")
 def music(folder: Path) -> Wave:
-    write_music(folder / "music.wav")
-    return read(folder / "music.wav")
+    write_music(folder / "music.aiff")
+    return read(folder / "music.aiff")
 
 
 def _speak(path: Path, text: str) -> Wave:

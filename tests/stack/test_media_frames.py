@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import array
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.speech.sound_file import RATE, write
 from routing.events import MediaBridged, MediaFailed
 from routing.outcomes import Mode
 from routing.records import Party
 from routing.transfer_record import Hold
 from rtpengine import CommandRefused
-from tests.rtpengine.contract import sound
 from tests.stack.frames import Stage, numbers, planned
 from tests.stack.test_rtpengine import Daemon
 
@@ -37,12 +38,18 @@ def daemon() -> Iterator[Daemon]:
 
 @pytest.fixture
 def music(tmp_path: Path) -> str:
-    return sound(tmp_path / "music.wav", seconds=1)
+    return silence(tmp_path / "music.aiff")
 
 
 @pytest.fixture
 def message(tmp_path: Path) -> str:
-    return sound(tmp_path / "message.wav", seconds=1)
+    return silence(tmp_path / "message.aiff")
+
+
+def silence(path: Path) -> str:
+    """Write a second as handoff writes all that rtpengine is to play."""
+    write(path, array.array("h", bytes(2 * RATE)))
+    return str(path)
 
 
 def only_ssrc(packets: list[RtpPacket]) -> int:

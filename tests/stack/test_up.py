@@ -17,7 +17,7 @@ import pytest
 
 from cli.ports import free_port
 from cli.probes import count_calls, http_answers, rtpengine_answers
-from cli.speech.wav import duration
+from cli.speech.sound_file import duration
 from cli.stack import Stack, StackError
 from routing.records import Deadline
 from routing.settings import make_settings
@@ -290,7 +290,7 @@ def test_when_a_stack_is_ready_the_standard_sounds_are_in_its_state_dir_and_rtpe
     with Stack(make_settings(a_config()), tmp_path / "run", tmp_path / "state") as stack:
         folder = tmp_path / "state" / "sounds"
         assert stack.settings.speech.folder == str(folder)
-        assert [name for name in Standard if not duration(folder / f"{name}.wav")] == []
+        assert [name for name in Standard if not duration(folder / f"{name}.aiff")] == []
         told = Path(f"/proc/{stack.processes['rtpengine']}/cmdline").read_bytes().split(b"\0")
         assert f"--dtmf-log-dest={stack.settings.rtpengine.dtmf_listen}".encode() in told
 
@@ -300,7 +300,7 @@ def test_without_a_speech_engine_a_stack_starts_and_says_what_cannot_be_spoken(t
     settings = make_settings(a_config(speech={"command": "no-such-engine {file}"}))
     with Stack(settings, tmp_path / "run", tmp_path / "state", say=lines.say):
         lines.expect("sidecar: speech failed sound=message: the speech engine no-such-engine is not installed")
-        assert duration(tmp_path / "state" / "sounds" / "music.wav") > 20.0
+        assert duration(tmp_path / "state" / "sounds" / "music.aiff") > 20.0
 
 
 def test_a_folder_of_sounds_that_cannot_be_made_is_told_and_nothing_is_started(tmp_path: Path) -> None:

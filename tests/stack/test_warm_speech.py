@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cli.speech.wav import duration
+from cli.speech.sound_file import duration
 from routing.outcomes import Outcome
 from routing.records import State
 from routing.speech import file_of
