@@ -29,6 +29,8 @@ async def post(url: str, headers: Mapping[str, str], body: str, timeout: float, 
         return f"no answer within {timeout:g} s"
     except httpx.HTTPError as error:
         return f"no answer ({_first_cause(error)})"
+    except (httpx.InvalidURL, UnicodeError) as error:  # of a redirect, which httpx reads though it does not follow it
+        return f"no URL that leads anywhere ({error})"
 
 
 def _first_cause(error: BaseException) -> BaseException:

@@ -24,6 +24,9 @@ DRIP = -1
 NO_HTTP = -2
 CLOSE = -3
 """No answer, and the connection is closed."""
+ASTRAY = -4
+"""A redirect to what is no place in the web."""
+WRITTEN = {NO_HTTP: b"hello\r\n\r\n", ASTRAY: b"HTTP/1.1 302 Found\r\nLocation: mailto:a@b.example\r\n\r\n"}
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,8 @@ class Receiver:
             def misbehave(self, how: int) -> None:
                 if how == HANG:
                     receiver._left.wait()
-                elif how == NO_HTTP:
-                    self.wfile.write(b"hello\r\n\r\n")
+                elif how in WRITTEN:
+                    self.wfile.write(WRITTEN[how])
                 elif how == DRIP:
                     self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-Long: ")
                     with suppress(OSError):

@@ -9,7 +9,7 @@ import pytest
 
 from routing.outcomes import Outcome
 from routing.stages import Reached, Stage
-from tests.cli.receiver import CLOSE, DRIP, NO_HTTP, Receiver, until
+from tests.cli.receiver import ASTRAY, CLOSE, DRIP, NO_HTTP, Receiver, until
 from tests.cli.test_exporter import Exporter
 from tests.cli.test_webhooks import ID, configure, ids, log, nothing_waits
 from tests.routing.store_help import a_call, a_transfer
@@ -79,6 +79,7 @@ def test_an_event_that_is_refused_again_and_again_is_overtaken_by_those_after_it
         (DRIP, "no answer within 1 s"),
         (NO_HTTP, "no answer (illegal status line: bytearray(b'hello'))"),
         (CLOSE, "no answer (Server disconnected without sending a response.)"),
+        (ASTRAY, "no URL that leads anywhere (For absolute URLs, path must be empty or begin with '/')"),
     ],
 )
 def test_a_receiver_that_behaves_badly_is_left_and_told_of(operator: Operator, behaviour: int, error: str) -> None:
