@@ -61,9 +61,12 @@ def exporter(config: str | None, as_json: bool, listen: str | None) -> None:
             threading.Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
             prober = threading.Thread(target=_probe_targets, args=(settings, stop), name="probes")
             prober.start()
-            _send_webhooks(settings, secret, stop)
-            prober.join()
-            server.shutdown()
+            try:
+                _send_webhooks(settings, secret, stop)
+            finally:
+                stop.set()  # one that fails ends as a whole, and is started anew
+                prober.join()
+                server.shutdown()
 
 
 def _send_webhooks(settings: Settings, secret: Secret | None, stop: threading.Event) -> None:

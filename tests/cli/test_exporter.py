@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from click.testing import CliRunner
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.exporter import WorkerMetrics, serve
 from cli.gauges import StoredGauges
+from cli.main import handoff
 from cli.ports import free_port
 from routing.records import State
 from routing.store import MemoryStore, StoreUnavailable
@@ -160,6 +162,23 @@ def test_it_says_where_it_listens_and_ends_with_0_when_asked_to(operator: Operat
         exporter.process.send_signal(number)
         assert exporter.process.communicate(timeout=10) == ("", "")
         assert exporter.process.returncode == 0
+
+
+def test_when_one_part_of_it_fails_it_ends_as_a_whole(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever started it sees that, and starts it anew."""
+    error = RuntimeError("unforeseen")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    stop = threading.Event()
+    monkeypatch.setattr("cli.exporter._stop_asked", lambda: stop)
+    monkeypatch.setattr("cli.exporter._send_webhooks", fail)
+    result = CliRunner().invoke(handoff, ("exporter", "--listen", f"127.0.0.1:{free_port('tcp')}"))
+    left = [thread for thread in threading.enumerate() if thread.name == "probes"]
+    stop.set()
+    assert result.exception is error
+    assert left == []
 
 
 @pytest.mark.parametrize("way", ["stopped", "frozen"])
