@@ -53,8 +53,14 @@ class MemoryWebhooks(WebhookStore):
 
     def claim_posts(self, now: float, count: int, lease: float) -> list[Post]:
         due = [lane for lane in _by_time(self._waiting) if self._waiting[lane] <= now][:count]
-        self._waiting.update(dict.fromkeys(due, now + lease))
-        return [self._posts[self._lanes[lane][0]] for lane in due]
+        found = []
+        for lane in due:
+            if post := self._posts.get(self._lanes[lane][0]):
+                self._waiting[lane] = now + lease
+                found.append(post)
+            else:
+                self._advance(lane, now)
+        return found
 
     def drop_post(self, post: Post, now: float) -> None:
         if self._is_first(post):
@@ -88,7 +94,8 @@ class MemoryWebhooks(WebhookStore):
 
     def waiting_posts(self, count: int) -> list[Post]:
         lanes = _by_time(self._waiting)[:count]
-        return [self._posts[post_id] for lane in lanes for post_id in self._lanes[lane]][:count]
+        ids = [post_id for lane in lanes for post_id in self._lanes[lane]]
+        return [self._posts[post_id] for post_id in ids if post_id in self._posts][:count]
 
     def dead_posts(self) -> list[Post]:
         return [self._posts[post_id] for post_id in reversed(_by_time(self._dead))]

@@ -159,7 +159,7 @@ local function append(lane, id, time)
   if not ids then redis.call('ZADD', KEYS[2], time, lane) end
 end
 local function advance(lane, time)
-  local rest = string.match(redis.call('HGET', KEYS[4], lane), '^%S+ (.+)$')
+  local rest = string.match(redis.call('HGET', KEYS[4], lane) or '', '^%S+ (.+)$')
   if rest then
     redis.call('HSET', KEYS[4], lane, rest)
     redis.call('ZADD', KEYS[2], time, lane)
@@ -184,13 +184,18 @@ return 1
 """)
 
 # ARGV: now, how many, seconds until they come back
-# Looking keeps all of it alive.
+# Looking keeps all of it alive. One that is not there any more, since two had it in hand, must not hold up its lane.
 CLAIM_POSTS = Script(f"""{_LANES}
 for i = 1, 4 do redis.call('EXPIRE', KEYS[i], {KEPT}) end
 local found = {{}}
 for _, lane in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])) do
-  redis.call('ZADD', KEYS[2], ARGV[1] + ARGV[3], lane)
-  found[#found + 1] = redis.call('HGET', KEYS[1], first(lane) or '')
+  local post = redis.call('HGET', KEYS[1], first(lane) or '')
+  if post then
+    redis.call('ZADD', KEYS[2], ARGV[1] + ARGV[3], lane)
+    found[#found + 1] = post
+  else
+    advance(lane, ARGV[1])
+  end
 end
 return found
 """)

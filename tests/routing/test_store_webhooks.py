@@ -9,7 +9,7 @@ import pytest
 from routing.outcomes import Outcome
 from routing.stages import Reached, Stage
 from routing.store import MemoryStore, Post, PostCount, RedisStore
-from routing.store.layout import LOG, POSTS
+from routing.store.layout import LANES, LOG, POSTS, POSTS_WAITING
 from routing.store.log import Row
 from routing.store.webhooks import DEAD_LENGTH, Read
 from tests.routing.store_help import a_call, a_transfer
@@ -214,6 +214,44 @@ def test_a_post_that_parts_from_its_lane_is_overtaken(store: Store) -> None:
     store.part_post(parted, 1020.0, 1010.0)
     assert store.claim_posts(1019.0, 5, 30.0) == []
     assert store.claim_posts(1020.0, 5, 30.0) == [parted]
+
+
+def test_a_post_that_another_one_has_sent_while_it_was_put_aside_is_forgotten(store: Store) -> None:
+    first, second, _ = in_lane(store)
+    store.part_post(first, 1010.0, 1001.0)
+    store.drop_post(first, 1002.0)  # by somebody whose claim had ended, and who got through
+    assert [post.id for post in store.waiting_posts(10)] == ["p2", "p3"]
+    assert store.claim_posts(1010.0, 5, 30.0) == [second]
+    assert store.claim_posts(1020.0, 5, 30.0) == []
+    store.drop_post(second, 1020.0)
+    store.drop_post(a_post("p3", lane="t1"), 1020.0)
+    assert store.count_posts() == PostCount(waiting=0, dead=0)
+    assert store.claim_posts(9999.0, 5, 30.0) == []
+
+
+def test_a_post_that_was_queued_again_and_dropped_does_not_hold_up_its_lane(store: Store) -> None:
+    first, second, third = in_lane(store)
+    store.bury_post(first, 1001.0)
+    assert store.revive_post(first, 1002.0)
+    store.drop_post(second, 1002.0)
+    assert store.claim_posts(1002.0, 5, 30.0) == [third]
+    store.drop_post(first, 1002.0)  # by a second person who has seen it given up
+    queue_behind = a_post("p4", lane="t1")
+    position = store.webhook_position()
+    assert store.queue_posts(position, position, [queue_behind])
+    store.drop_post(third, 1003.0)
+    store.claim_posts(1003.0, 5, 30.0)
+    assert store.claim_posts(1003.0, 5, 30.0) == [queue_behind]
+
+
+def test_nothing_is_left_in_redis_of_a_post_that_two_had_in_hand(redis_server: RedisServer) -> None:
+    redis_server.ask("FLUSHALL")
+    with RedisStore(redis_server.url, deadline=2.0) as store:
+        queue(store, a_post("p1", lane="t1"))
+        store.part_post(a_post("p1", lane="t1"), 1010.0, 1001.0)
+        store.drop_post(a_post("p1", lane="t1"), 1002.0)
+        assert store.claim_posts(1010.0, 5, 30.0) == []
+        assert redis_server.ask("EXISTS", POSTS, POSTS_WAITING, LANES) == 0
 
 
 def test_a_post_that_is_queued_again_goes_behind_those_of_its_lane(store: Store) -> None:
