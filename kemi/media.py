@@ -192,8 +192,10 @@ class CallMedia(Hearing):
             began = time.monotonic()  # until here the caller hears the agent; where it hears music, it does for longer
             view = self._join(call, peer, call.media.target_sdp, offer, alike=alike)
             if endpoint(view) != endpoint(narrow(call.media.caller_view, types)):
-                # It was started anew, and has made another call of our offer: the next check is to find neither.
-                self.release(call.media_node, call.id)
+                # It was started anew, and has made another call of our offer: the next check is to find neither. The
+                # caller's media would keep that call alive, so it does not go by itself.
+                with contextlib.suppress(RtpengineError):
+                    self._request(call, Delete(call.id))
                 return MediaFailed(500, "rtpengine no longer has the caller's media")
             if call.held:
                 self.silence(call, Party.CALLER)
