@@ -20,6 +20,8 @@ EVENTS = "telephone-event"
 _NO_VOICE = {EVENTS, "CN"}
 _NAMES = {"0": "PCMU", "8": "PCMA", "9": "G722"}
 _NUMBERS = {name: number for number, name in _NAMES.items()}
+_SPELLINGS = {name.lower(): name for name in (*_NUMBERS, *_NO_VOICE, "opus")}
+"""How we write what others may write otherwise: case does not matter (RFC 4855 section 3)."""
 _FORMS = {"opus": "48000/2"}
 """What a=rtpmap says of a codec after its name; of all others 8000."""
 _FIRST_DYNAMIC, _LAST_DYNAMIC = 96, 127
@@ -39,9 +41,14 @@ def payload_types(sdp: str) -> tuple[str, ...]:
 
 
 def codec_names(sdp: str) -> tuple[str, ...]:
-    """Name the codecs of the first audio stream as SDP spells them; those without a=rtpmap by RFC 3551 table 4."""
-    names = dict(_NAMES) | dict(_RTPMAP.findall(sdp))
+    """Name the codecs of the first audio stream, those known here in our spelling."""
+    names = _names(sdp)
     return tuple(names[number] for number in payload_types(sdp) if number in names)
+
+
+def _names(sdp: str) -> dict[str, str]:
+    """Name codecs by their payload types; those without a=rtpmap by RFC 3551 table 4."""
+    return _NAMES | {number: _SPELLINGS.get(name.lower(), name) for number, name in _RTPMAP.findall(sdp)}
 
 
 def voices(sdp: str) -> tuple[str, ...]:
@@ -55,7 +62,7 @@ def spoken(own: str, told: str) -> frozenset[str]:
     Of what it wrote and what it was told, the answer is the one that has nothing that the other has not; where they
     have the same, what it was told (RFC 3264 section 6.1: what is listed first is preferred).
     """
-    names = dict(_NAMES) | dict(_RTPMAP.findall(own))
+    names = _names(own)
     mine, theirs = payload_types(own), payload_types(told)
     first, second = (theirs, mine) if set(theirs) <= set(mine) else (mine, theirs)
     agreed = [number for number in first if number in second]
@@ -88,11 +95,11 @@ def widen(offer: str, names: Collection[str]) -> str:
     missing = [name for name in names if name not in present]
     types, forms = payload_types(offer), {name: _FORMS.get(name, "8000") for name in (*present, *missing)}
     free = (str(number) for number in range(_FIRST_DYNAMIC, _LAST_DYNAMIC + 1) if str(number) not in types)
-    events = {number for number, name in _RTPMAP.findall(offer) if name == EVENTS}
+    events = {number for number, name in _names(offer).items() if name == EVENTS}
     added = {_NUMBERS.get(name) or next(free): f"{name}/{forms[name]}" for name in missing}
     lines = [f"a=rtpmap:{number} {form}\r\n" for number, form in added.items()]
     if events:
-        known = set(re.findall(rf"^a=rtpmap:\d+ {EVENTS}/(\d+)", offer, re.MULTILINE))
+        known = set(re.findall(rf"^a=rtpmap:\d+ {EVENTS}/(\d+)", offer, re.MULTILINE | re.IGNORECASE))
         for clock in sorted({forms[name].partition("/")[0] for name in missing} - known):
             number = next(free)
             added[number] = EVENTS

@@ -70,6 +70,16 @@ def test_opus_gets_a_free_payload_type_and_dtmf_events_of_its_clock_rate() -> No
     assert codec_names(widen(sdp(20000), ("opus",))) == ("PCMU", "opus")
 
 
+def test_a_codec_is_known_however_it_is_spelt() -> None:
+    offer = sdp(20000, "PCMU", "telephone-event") + "a=rtpmap:0 pcmu/8000\r\n"
+    offer = offer.replace("telephone-event", "TELEPHONE-EVENT")
+    assert codec_names(offer) == ("PCMU", "telephone-event")
+    assert spoken(offer, offer) == {"0", "101"}
+    wide = widen(offer, ("PCMU", "PCMA"))
+    assert payload_types(wide) == ("0", "8", "101")
+    assert wide.endswith("a=rtpmap:8 PCMA/8000\r\n")
+
+
 def test_an_offer_of_which_nothing_was_agreed_is_left_as_it_is() -> None:
     assert narrow(TWO_STREAMS, {"9"}) == TWO_STREAMS
 
