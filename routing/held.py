@@ -39,6 +39,11 @@ def take_off_hold(call: Call) -> Step:
     media = call.media
     view = _VERSION.sub(lambda found: f"{found[1]}{int(found[2]) + 1}", unheld(media.caller_view))
     changed = media.model_copy(update={"caller_sdp": unheld(media.caller_sdp), "caller_view": view})
-    call, dialog, cseq = advance(call.model_copy(update={"media": changed}), Party.CALLER)
+    return offer_anew(call.model_copy(update={"media": changed}))
+
+
+def offer_anew(call: Call) -> Step:
+    """Send the caller a re-INVITE with the SDP that it should have by now."""
+    call, dialog, cseq = advance(call, Party.CALLER)
     interval = round(call.session_timer.interval) if call.session_timer else 0
-    return call, [RefreshSession(dialog, cseq, "INVITE", interval, view)]
+    return call, [RefreshSession(dialog, cseq, "INVITE", interval, call.media.caller_view)]

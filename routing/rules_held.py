@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from routing import actions as do
-from routing.records import Party
-from routing.rule import Step, advance, leads_to
+from routing.held import offer_anew
+from routing.rule import Step, leads_to
 
 if TYPE_CHECKING:
     from routing import events as ev
@@ -27,6 +26,4 @@ def put_off(call: Call, event: ev.OfferCrossed, now: float) -> Step:
 @leads_to()
 def offer_again(call: Call, event: ev.DeadlinePassed, now: float) -> Step:
     """Offer the caller once more what it should have by now."""
-    call, dialog, cseq = advance(call.with_deadlines(event.name), Party.CALLER)
-    interval = round(call.session_timer.interval) if call.session_timer else 0
-    return call, [do.RefreshSession(dialog, cseq, "INVITE", interval, call.media.caller_view)]
+    return offer_anew(call.with_deadlines(event.name))
