@@ -49,7 +49,7 @@ def prepare(
         return lambda _: report
     plan = Plan(
         uri=uri,
-        identity=_identity(settings, target, endpoint),
+        identity=_identity(settings, target, endpoint, uri),
         codecs=target.codecs or settings.transfer.codecs,
         tls=settings.tls,
         ca_file=target.ca_file,
@@ -69,8 +69,8 @@ def _guarded(uri: str, work: Work, tell: Callable[[str], None]) -> Report:
         return Report(uri, [failed("test", what, "this is a fault of handoff: please report it")])
 
 
-def _identity(settings: Settings, target: Target, endpoint: Endpoint) -> Identity:
-    """Tell who calls: the target's caller id where it is a URI, since there is no caller and no agent here."""
+def _identity(settings: Settings, target: Target, endpoint: Endpoint, uri: str) -> Identity:
+    """Tell who calls `uri`: the target's caller id where it is a URI, since there is no caller and no agent here."""
     sender = target.caller_id if ":" in target.caller_id else ""
     secret, trouble = None, ""
     if endpoint.secret is not None:
@@ -78,5 +78,5 @@ def _identity(settings: Settings, target: Target, endpoint: Endpoint) -> Identit
             secret = find_value(endpoint.secret, settings.security.key)
         except BadValue as error:
             trouble = str(error)
-    user = endpoint.user or urllib.parse.unquote(parse_sip_uri(endpoint.uri).user or "")
+    user = endpoint.user or urllib.parse.unquote(parse_sip_uri(uri).user or "")
     return Identity(sender, user, secret, trouble, settings.sip.user_agent, target.headers)

@@ -16,10 +16,13 @@ from cli.phones import Line, Phones, State
 from cli.trial.attempt import Identity
 from cli.trial.endpoint import Plan, Report, examine
 from cli.trial.places import NotFound, find_places
+from cli.trial.planning import prepare
 from routing.settings_model import Tls
+from routing.store import MemoryStore
 from routing.targets import Target
 from routing.transfer_record import Srtp
 from routing.users import Contact
+from tests.cli.findings import settings
 from tests.cli.operator import Node
 from tests.stack.name_server import NameServer
 from tests.stack.rtp import RtpPeer
@@ -160,6 +163,23 @@ def test_users_are_looked_up_and_what_is_not_tested_is_said(operator: Operator) 
     assert nowhere.exit_code == 1
     assert "no phone of alice@handoff.local is registered" in nowhere.stdout
     assert "no trunk takes" in nowhere.stdout
+
+
+def test_who_logs_in_for_a_number_is_the_number_as_it_is_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[Plan] = []
+
+    def note(plan: Plan, _: object) -> Report:
+        plans.append(plan)
+        return Report(plan.uri)
+
+    monkeypatch.setattr("cli.trial.planning.examine", note)
+    trunk = {"name": "carrier", "addresses": ["127.0.0.9/32"], "uri": "sip:127.0.0.9:5060"}
+    target = Target.make({"name": "desk", "endpoints": ["tel:+49-30-123"]})
+    never = threading.Event()
+    work = prepare(settings(trunks=[trunk]), MemoryStore(), target, target.endpoints[0], never, ring=False, quiet=True)
+    assert work(lambda _: None).uri == "tel:+49-30-123"
+    assert plans[0].uri == "sip:+4930123@127.0.0.9:5060;user=phone"
+    assert plans[0].identity.user == "+4930123"
 
 
 PHONES = {"first": "sip:alice@10.0.0.5:5080", "second": "sip:alice@10.0.0.6:5080"}
