@@ -13,8 +13,8 @@ FOLDED = rb"([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)"
 """The rest of a header field (RFC 3261 section 7.3.1)."""
 
 
-PASSWORD = rb"[^\s@:<>\"?]*:([^\s@;<>\"?]+)@"
-"""In a URI, behind its scheme."""
+PASSWORD = rb"[^\s@:<>\"?]*:([^\s@;<>\"?]{1,1000})@"
+"""In a URI, behind its scheme. What may be long has a limit here: else messages could be made that take seconds."""
 SECRETS: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes]], ...] = tuple(
     (words, re.compile(pattern, re.MULTILINE))
     for words, pattern in (
@@ -23,7 +23,8 @@ SECRETS: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes]], ...] = tuple(
         ((b"authentication-info",), rb"^(?:proxy-)?authentication-info[ \t]*:[ \t]*" + FOLDED),
         (
             (b"token", b"secret", b"passw", b"api", b"auth"),
-            rb"^(?:[\w-]*(?:token|secret|password|passwd|api-?key)[\w-]*|x-[\w-]*auth[\w-]*)[ \t]*:[ \t]*" + FOLDED,
+            rb"^(?:[\w-]{0,99}(?:token|secret|password|passwd|api-?key)|x-[\w-]{0,99}auth)[\w-]{0,99}[ \t]*:[ \t]*"
+            + FOLDED,
         ),
         ((b"inline:",), rb"inline:([^\s|;]+)"),
         ((b"key-mgmt:",), rb"^a=key-mgmt:\S+[ \t]+([^\r\n]+)"),
@@ -31,7 +32,7 @@ SECRETS: tuple[tuple[tuple[bytes, ...], re.Pattern[bytes]], ...] = tuple(
         ((b"\nk=",), rb"^k=([^\r\n]+)"),
         ((b"signal",), rb"^signal[ \t]*=[ \t]*(\S+)"),
         ((b"kpml-response",), rb"\sdigits=\"([^\"]*)"),
-        ((b"application/dtmf",), rb"application/dtmf\s(?s:.)*?\r?\n\r?\n((?s:.)*)"),
+        ((b"application/dtmf",), rb"application/dtmf\s(?s:(?!application/dtmf).)*?\r?\n\r?\n((?s:.)*)"),
         ((b"sip",), rb"sips?:" + PASSWORD),
         ((b"://",), rb"://" + PASSWORD),
     )
