@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from cli.diagnosis.finding import Finding, Status, ok, warning
 from cli.output import counted, seconds
@@ -68,7 +68,7 @@ class Probe(Record):
     at: float
     every: float
     node: str
-    endpoints: tuple[EndpointProbe, ...]
+    endpoints: tuple[EndpointProbe, ...] = Field(min_length=1)
 
     @property
     def status(self) -> Status:

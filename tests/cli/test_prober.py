@@ -265,8 +265,9 @@ def test_what_was_found_too_long_ago_or_cannot_be_read_is_not_known(operator: Op
     assert operator.reads("status")["probes"] == {"targets": 1, "failed": [], "unknown": ["desk"]}
     assert "not known: desk" in operator.types("status").stdout
     with operator.store() as store:
-        store.keep_target_probe("desk", b'{"version": 2}')
-    assert found(operator) is None
+        for other in (b'{"version": 2}', b'{"at": 9e9, "every": 600, "node": "node1", "endpoints": []}'):
+            store.keep_target_probe("desk", other)
+            assert found(operator) is None
 
 
 def test_what_is_kept_is_bounded_and_the_worst_comes_first() -> None:
