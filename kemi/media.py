@@ -164,8 +164,8 @@ class CallMedia(Hearing):
             return failure
         joined = self._connect(call, peer)
         if isinstance(joined, MediaBridged):
-            for gone in (f"shadow{leg.number}", tag(call, Party.AGENT)):
-                self._drop(call, gone)
+            self._delete(call, tag(call, Party.AGENT))  # until then the caller hears it beside the person
+            self.release_leg(call, leg.number)
         return joined
 
     def _close_briefing(self, call: Call) -> MediaFailed | None:
@@ -194,8 +194,7 @@ class CallMedia(Hearing):
             if endpoint(view) != endpoint(narrow(call.media.caller_view, types)):
                 # It was started anew, and has made another call of our offer: the next check is to find neither. The
                 # caller's media would keep that call alive, so it does not go by itself.
-                with contextlib.suppress(RtpengineError):
-                    self._request(call, Delete(call.id))
+                self._delete(call, None)
                 return MediaFailed(500, "rtpengine no longer has the caller's media")
             if call.held:
                 self.silence(call, Party.CALLER)
@@ -213,8 +212,7 @@ class CallMedia(Hearing):
         Only the leg's own end takes its voice from the caller. With it ends what is played to the caller.
         """
         self.restore(call, Party.AGENT)
-        with contextlib.suppress(RtpengineError):  # it shows at the next check
-            self._request(call, Delete(call.id, peer))
+        self._delete(call, peer)
         if not call.held:
             with contextlib.suppress(RtpengineError):
                 self._request(call, UnblockMedia(call.id, "caller"))
@@ -241,8 +239,12 @@ class CallMedia(Hearing):
             return
 
     def release_leg(self, call: Call, number: int) -> None:
-        """Drop shadow and leg of an endpoint that was not bridged."""
-        self._drop(call, f"shadow{number}")
+        """Drop the shadow of an endpoint, and its leg if that was not bridged.
+
+        Nobody waits for it: where it gets lost, both are dropped with the call.
+        """
+        with contextlib.suppress(RtpengineError):
+            self._pool.tell(call.media_node, Delete(call.id, f"shadow{number}"))
 
     def heard(self, call: Call) -> Heard | None:
         """Ask how well those were heard who are or were connected by a transfer; None where none did, or is known."""
@@ -262,10 +264,10 @@ class CallMedia(Hearing):
         with contextlib.suppress(RtpengineError):
             self._pool.tell(node, Delete(call_id))
 
-    def _drop(self, call: Call, name: str) -> None:
-        """Drop a party whom nothing waits for; where that gets lost, it is dropped with the call."""
+    def _delete(self, call: Call, name: str | None) -> None:
+        """Drop a party that must not go on being heard, or with None the call; a failure shows at the next check."""
         with contextlib.suppress(RtpengineError):
-            self._pool.tell(call.media_node, Delete(call.id, name))
+            self._request(call, Delete(call.id, name))
 
     def check(self, call: Call, now: float) -> MediaLost | PartyLost | None:
         """Find a party that has stopped sending, or find that rtpengine has given the call up.

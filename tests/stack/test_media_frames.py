@@ -14,7 +14,7 @@ from routing.events import MediaBridged, MediaFailed
 from routing.outcomes import Mode
 from routing.records import Party
 from routing.transfer_record import Hold
-from rtpengine import CommandRefused
+from rtpengine import CommandRefused, Pool
 from tests.stack.frames import Stage, numbers, planned
 from tests.stack.test_rtpengine import Daemon
 
@@ -189,6 +189,21 @@ def test_a_blind_transfer_with_music_ends_the_music_at_the_bridge(daemon: Daemon
         stage.person.wait_heard(stage.caller.ssrc, since=bridged)
         stage.caller.wait_heard(stage.person.ssrc, since=bridged)
         assert set(stage.caller.heard(since=bridged)) == {stage.person.ssrc}
+
+
+def test_the_agent_is_heard_no_more_after_the_bridge_whatever_gets_lost(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent without waiting may get lost; the agent may go on speaking until it gets its BYE."""
+    with Stage(daemon, planned()) as stage:
+        stage.open()
+        monkeypatch.setattr(Pool, "tell", lambda *_: None)
+        assert isinstance(stage.media.bridge(stage.call, stage.leg), MediaBridged)
+        bridged = time.time()
+        stage.caller.wait_heard(stage.person.ssrc, since=bridged)
+        stage.caller.wait_heard(count=20, since=bridged)
+        on_its_way = 0.1
+        assert set(stage.caller.heard(since=bridged + on_its_way)) == {stage.person.ssrc}
 
 
 def test_a_sound_that_cannot_be_played_ends_the_one_that_plays(daemon: Daemon, music: str) -> None:
