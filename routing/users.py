@@ -88,11 +88,14 @@ class Contact(BaseModel):
 
 
 def read_contacts(entries: Iterable[bytes], now: float) -> list[Contact]:
-    """Read what the store has of a user's phones, the ones liked best first; those whose time is over are left out."""
+    """Read what the store has of a user's phones, the ones liked best first; those whose time is over are left out.
+
+    What a newer version has written besides is passed over: nodes are upgraded one after the other.
+    """
     found = []
     for data in entries:
         try:
-            contact = Contact.model_validate_json(data)
+            contact = Contact.model_validate_json(data, extra="ignore")
         except ValidationError:
             continue  # of another version: the phone registers again soon
         if contact.expires_at > now:

@@ -86,6 +86,11 @@ def test_contacts_are_read_best_first_without_those_whose_time_is_over() -> None
     assert [(name, len(phones)) for name, phones in found.items()] == [("a", 3), ("b", 0)]
 
 
+def test_a_phone_that_registered_at_a_node_of_a_newer_version_is_reached() -> None:
+    newer = contact("sip:a").replace(b"{", b'{"instance": "urn:uuid:1", ', 1)
+    assert [each.uri for each in read_contacts([newer], 1000.0)] == ["sip:a"]
+
+
 @pytest.mark.parametrize(
     ("uri", "hop", "transport"),
     [
