@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from routing.settings import Settings
 
 VIA = re.compile(
-    rb"^(?:via|v)[ \t]*:\s*SIP\s*/\s*2\.0\s*/\s*(\w+)\s+(\[[^\]]+\]|[^\s;:,]+)(?:\s*:\s*(\d+))?",
+    rb"^(?:via|v)[ \t]*:\s*SIP\s*/\s*2\.0\s*/\s*(\w+)\s+(\[[^\]]+\]|[^\s;:,]+)(?:\s*:\s*(\d{1,5}))?",
     re.IGNORECASE | re.MULTILINE,
 )
 SECURE = "tls"

@@ -18,6 +18,7 @@ STATUS = re.compile(r"SIP/2\.0 (\d{3}) ?(.*)")
 TAG = re.compile(r";\s*tag=([^;,\s>]+)", re.IGNORECASE)
 FOLD = re.compile(r"\r?\n[ \t]+")
 BRANCH = re.compile(r";\s*branch=([^;,\s]+)", re.IGNORECASE)
+CSEQ_DIGITS = 10
 REASON = 20
 """Letters of a reason phrase that fit in."""
 REASON_TEXT = re.compile(r'text="([^"]*)"')
@@ -100,9 +101,9 @@ class Message:
 
     @property
     def cseq(self) -> int:
-        """The number in CSeq; 0 where there is none."""
+        """The number in CSeq, of 32 bits (RFC 3261 section 8.1.1.5); 0 where there is none."""
         number = self.header("cseq").partition(" ")[0]
-        return int(number) if number.isdecimal() else 0
+        return int(number) if number.isdecimal() and len(number) <= CSEQ_DIGITS else 0
 
     @property
     def call_id(self) -> str:

@@ -201,6 +201,11 @@ SDP = "Content-Type: application/sdp"
 INVITE = "INVITE sip:49@192.0.2.1:5060 SIP/2.0"
 
 
+@pytest.mark.parametrize(("cseq", "number"), [("7 INVITE", 7), ("INVITE", 0), (f"{'9' * 5000} INVITE", 0)])
+def test_a_cseq_that_is_none_counts_as_0(cseq: str, number: int) -> None:
+    assert message(0.0, INVITE, CALLER, sent=False, cseq=cseq).cseq == number
+
+
 def failing_over() -> list[Message]:
     """Make a call whose first agent is out of order, and which the caller cancels."""
     return [

@@ -46,6 +46,7 @@ OUR_VIA, THEIR_VIA = f"Via: SIP/2.0/TCP {HERE}:5060;branch=x", f"Via: SIP/2.0/TC
         (ASKED, "Via: SIP/2.0/WSS page.invalid;branch=x", THEIRS, (HERE, 8080), "tls", False, "ws"),
         (ANSWERED, "Via: SIP/2.0/WSS page.invalid;branch=x", (HERE, 8443), THEIRS, "tls", True, "wss"),
         (ASKED, "X: y", THEIRS, OPENED, "tls", False, "tls"),
+        (ASKED, f"Via: SIP/2.0/UDP far.example.com:{'9' * 5000}", THEIRS, OURS, "udp", False, "udp"),
     ],
 )
 def test_the_way_is_told_by_our_places_or_else_by_who_wrote_the_top_via(  # noqa: PLR0917 - a row

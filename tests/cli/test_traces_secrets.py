@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.ports import free_port
 from cli.traces.hep import read_packet
 from cli.traces.listener import Tracer
 from cli.traces.parties import make_trace
@@ -118,9 +120,7 @@ def test_a_message_whose_secrets_are_hidden_is_well_formed_for_wireshark(tmp_pat
 
 def test_no_form_of_a_trace_has_one_and_no_homer_gets_one() -> None:
     with UdpEar() as homer, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kamailio:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port("udp")
         trace = {"listen": f"127.0.0.1:{port}", "homer": homer.place, "mode": "all"}
         tracer = Tracer(make_settings({"pools": [POOL], "trace": trace}))
         kamailio.sendto(packet(LEAKY), ("127.0.0.1", port))
@@ -134,3 +134,16 @@ def test_no_form_of_a_trace_has_one_and_no_homer_gets_one() -> None:
             assert SECRET.encode() not in form
             assert b"secret" not in form
         assert b"inline:xxxxxxxxxxxxxxxxxx|1:4" in homer.heard()[0]
+
+
+def test_a_message_from_nowhere_is_left_out() -> None:
+    """Anybody can send to a UDP port; who asks for the call gets the others."""
+    text = sip("INVITE sip:a@b SIP/2.0")
+    chunk = struct.pack("!HHH", 0, 15, 6 + len(text)) + text
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anybody:
+        port = free_port("udp")
+        tracer = Tracer(make_settings({"pools": [POOL], "trace": {"listen": f"127.0.0.1:{port}", "mode": "all"}}))
+        anybody.sendto(b"HEP3" + struct.pack("!H", 6 + len(chunk)) + chunk, ("127.0.0.1", port))
+        anybody.sendto(packet(text), ("127.0.0.1", port))
+        System.wait_until(lambda: tracer.answer("")["seen"] == 2)
+    assert len(tracer.answer("")["messages"]) == 1
