@@ -181,8 +181,11 @@ class Target(BaseModel):
             raise TargetError(f"target {shown(data.get('name', ''))}", explain(error, cls)) from None
 
     def to_json(self) -> bytes:
-        """Write it as the store keeps it, for `from_json`; this form alone holds the secrets."""
-        return self.model_dump_json(context=STORED).encode()
+        """Write it as the store keeps it, for `from_json`; this form alone holds the secrets.
+
+        Defaults are left out, so that nodes of an older version can read what newer ones write.
+        """
+        return self.model_dump_json(context=STORED, exclude_defaults=True).encode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

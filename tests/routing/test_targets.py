@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -243,3 +244,11 @@ def test_a_uri_that_may_not_or_cannot_be_dialled_is_refused_with_its_status(uri:
     with pytest.raises(BadValue) as refused:
         Target.from_uri(uri, SETTINGS)
     assert refused.value.status == status
+
+
+def test_what_was_never_set_is_not_stored() -> None:
+    """So an older node can read a target that makes no use of what is new."""
+    target = Target.make({"name": "support", "endpoints": [{"uri": "sip:1001@pbx.example.com"}], "ring_timeout": 12})
+    stored = json.loads(target.to_json())
+    assert stored == {"name": "support", "endpoints": [{"uri": "sip:1001@pbx.example.com"}], "ring_timeout": 12.0}
+    assert Target.from_json(target.to_json()) == target
