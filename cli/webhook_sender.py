@@ -12,7 +12,7 @@ import asyncio
 import ssl
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -171,6 +171,9 @@ class Sender:
 def network() -> Iterator[asyncio.AbstractEventLoop]:
     """Run an event loop in a thread of its own: what Redis makes wait for does not count as a receiver's time."""
     loop = asyncio.new_event_loop()
+    loop.set_default_executor(
+        ThreadPoolExecutor(AT_ONCE)
+    )  # hosts are looked up there: one without DNS holds up no other
     thread = threading.Thread(target=loop.run_forever, name="webhooks", daemon=True)
     thread.start()
     try:

@@ -90,11 +90,15 @@ def widen(offer: str, names: Collection[str]) -> str:
     """Add the codecs of `names` that an offer of one audio stream lacks, as rtpengine does when it is to transcode.
 
     They come after its own, with DTMF events of the same clock rate last where it has any (RFC 4733 section 2.4.1).
+    An offer that leaves no payload types for them stays as it is.
     """
     present = codec_names(offer)
     missing = [name for name in names if name not in present]
     types, forms = payload_types(offer), {name: _FORMS.get(name, "8000") for name in (*present, *missing)}
-    free = (str(number) for number in range(_FIRST_DYNAMIC, _LAST_DYNAMIC + 1) if str(number) not in types)
+    spare = [str(number) for number in range(_FIRST_DYNAMIC, _LAST_DYNAMIC + 1) if str(number) not in types]
+    if len(spare) < 2 * len(missing):
+        return offer
+    free = iter(spare)
     events = {number for number, name in _names(offer).items() if name == EVENTS}
     added = {_NUMBERS.get(name) or next(free): f"{name}/{forms[name]}" for name in missing}
     lines = [f"a=rtpmap:{number} {form}\r\n" for number, form in added.items()]

@@ -70,6 +70,13 @@ def test_opus_gets_a_free_payload_type_and_dtmf_events_of_its_clock_rate() -> No
     assert codec_names(widen(sdp(20000), ("opus",))) == ("PCMU", "opus")
 
 
+def test_an_offer_without_room_for_more_types_is_not_widened() -> None:
+    full = " ".join(str(number) for number in range(96, 128))
+    offer = sdp(20000).replace("RTP/AVP 0", f"RTP/AVP 0 {full}")
+    assert offer != sdp(20000)
+    assert widen(offer, ("opus",)) == offer
+
+
 def test_a_codec_is_known_however_it_is_spelt() -> None:
     offer = sdp(20000, "PCMU", "telephone-event") + "a=rtpmap:0 pcmu/8000\r\n"
     offer = offer.replace("telephone-event", "TELEPHONE-EVENT")
