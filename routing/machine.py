@@ -20,9 +20,9 @@ A call is always in one of the states of `routing.records.State`:
 
 `TABLE` has a rule for every pair of event and state. A pair that cannot happen is `illegal`: it raises and changes
 nothing. The rules themselves are in `routing.rules_transfer`, `rules_briefing`, `rules_failing`, `rules_referring`,
-`rules_dialogs`, `rules_held` and `rules_strays`. What concerns a leg, a party or a deadline that is no longer the call's has rows of
-its own, the stray ones: it is answered, so that no phone goes on ringing and no BYE goes unheard, and changes nothing
-either.
+`rules_dialogs`, `rules_crossed` and `rules_strays`. What concerns a leg, a party or a deadline that is no longer the
+call's has rows of its own, the stray ones: it is answered, so that no phone goes on ringing and no BYE goes unheard, and
+changes nothing either.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING
 
 from routing import events as ev
 from routing import rules_briefing as b
+from routing import rules_crossed as c
 from routing import rules_dialogs as d
 from routing import rules_failing as f
-from routing import rules_held as h
 from routing import rules_referring as r
 from routing import rules_strays as s
 from routing import rules_transfer as t
@@ -106,7 +106,7 @@ _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     (ev.RequestReceived,         (d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.relay,            d.retry_later,      d.relay,            d.relay,            d.retry_later,      d.retry_later,      s.illegal)),
     (ev.SessionChanged,          (d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.change_session,   d.resume_bridge,    d.change_session,   d.change_session,   d.change_session,   s.nothing,          s.illegal)),
     (ev.OfferRejected,           (d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.keep_session,     d.resume_bridge,    d.keep_session,     d.keep_session,     d.keep_session,     s.nothing,          s.illegal)),
-    (ev.OfferCrossed,            (h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          h.put_off,          s.nothing,          s.illegal)),
+    (ev.OfferCrossed,            (c.put_off,          c.put_off,          c.put_off,          c.put_off,          c.put_off,          c.put_off,          c.put_off,          c.put_off,          c.put_off,          c.put_off,          c.put_off,          c.put_off,          s.nothing,          s.illegal)),
     (Deadline.REFERRAL,           (s.illegal,          s.illegal,          r.unreported,       s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
     (Deadline.RING,              (s.illegal,          s.illegal,          s.illegal,          f.ring_timeout,     f.ring_timeout,     s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
     (Deadline.SOUND,             (s.illegal,          b.hear,             s.illegal,          s.illegal,          s.illegal,          b.hear,             b.hear,             b.hear,             s.illegal,          s.illegal,          s.illegal,          b.hear,             b.hear,             s.illegal)),
@@ -116,7 +116,7 @@ _ROWS: tuple[tuple[Row, tuple[Rule, ...]], ...] = (
     (Deadline.CONSULTED,          (d.end_consultation, s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal,          s.illegal)),
     (Deadline.CHECK,             (d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      d.check_media,      s.illegal,          s.illegal)),
     (Deadline.REFRESH,           (d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          d.refresh,          s.illegal,          s.illegal)),
-    (Deadline.OFFER,             (h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      h.offer_again,      s.illegal,          s.illegal)),
+    (Deadline.OFFER,             (c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      c.offer_again,      s.illegal,          s.illegal)),
 )
 # fmt: on
 

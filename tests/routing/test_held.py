@@ -9,7 +9,7 @@ from routing import events as ev
 from routing.held import is_held, take_off_hold, unheld
 from routing.machine import step
 from routing.records import Call, Deadline, Media, SessionTimer
-from routing.rules_held import TRIES
+from routing.rules_crossed import TRIES
 from tests.routing.calls import Story, talking, transfer
 
 SDP = "v=0\r\no=- 17 41 IN IP4 127.0.0.1\r\ns=-\r\nm=audio 4000 RTP/AVP 0\r\na={}\r\na=ptime:20\r\n"
