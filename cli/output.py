@@ -29,6 +29,10 @@ PATH = click.Path(path_type=Path, readable=False)
 """A file or folder; whether it can be read says whoever reads it, with the mend, or has other rights than we have."""
 
 
+UNBROKEN = {"CALL", "CALL-ID", "OUTCOME", "TRANSFER"}
+"""Columns of ids and words, which are copied: others are broken first where the terminal is narrow."""
+
+
 class Exit(IntEnum):
     """How a command ended, for whoever called it."""
 
@@ -110,7 +114,9 @@ def print_json(value: object, *, one_line: bool = False) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table; as wide as it is when it does not go to a terminal, so that nothing is cut off."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column in UNBROKEN)
     for row in rows:
         table.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
     console = Console(file=sys.stdout, highlight=False)
