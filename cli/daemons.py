@@ -64,8 +64,9 @@ ORPHANS_LINE = re.compile(
 # What it says of its own HTTP responses, which it takes for SIP; the last of it without an end of line.
 HTTP_LINE = re.compile(r"parse_first_line\(\): parse_first_line: bad message|parse_msg: message=<HTTP/1\.")
 HTTP_END = re.compile(r".*build_sip_msg_from_buf\(\): parsing failed")
-# A flag that only later versions know, and that changes nothing for this one.
-DIRECTIONAL = "Unknown flag encountered: 'directional'"
+# A flag that only later versions know, and that changes nothing for this one; and what its library for encryption says
+# where a user may not lock memory.
+RTPENGINE_CHATTER = re.compile(r"Unknown flag encountered: 'directional'|Warning: using insecure memory!")
 REDIS_CHATTER = re.compile(
     r"oO0OoO0OoO0Oo|just started|Server initialized|Configuration loaded|scheduling shutdown|User requested shutdown"
     r"|Removing the unix socket|Redis is now ready to exit"
@@ -98,7 +99,7 @@ def rtpengine(settings: Settings, address: str) -> Program:
     command += ["--offer-timeout=330"]  # an agent or a target rings for 300 seconds at most
     if ours.dtmf_listen is not None:
         command += [f"--dtmf-log-dest={ours.dtmf_listen}"]
-    return _program("rtpengine", command, pick=lambda line: "" if DIRECTIONAL in line else line)
+    return _program("rtpengine", command, pick=lambda line: "" if RTPENGINE_CHATTER.search(line) else line)
 
 
 def kamailio(settings: Settings, run_dir: Path) -> Program:

@@ -14,13 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.diagnosis.finding import START, STYLES, Finding, Status, failed, ok
+from cli.diagnosis.config import check_changed
+from cli.diagnosis.finding import STYLES, Finding, Status, failed, ok
 from cli.diagnosis.machine import check_descriptors, check_programs
 from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics, judge_pool
 from cli.diagnosis.speech import check_speech
 from cli.diagnosis.stored import check_stored
 from cli.diagnosis.trace import check_trace
-from cli.effective import effective_settings, name_missing
+from cli.effective import START, effective_settings, name_missing
 from cli.output import Exit, Failed, OperatorCommand, counted, plain, print_json
 from cli.paths import settings_file
 from routing.settings import SettingsError
@@ -65,7 +66,8 @@ def examine(config: str | None) -> list[Finding]:
         return [failed("config", text, mend), *run_checks(_local_checks(None))]
     pools, trunks = counted(len(settings.pools), "pool"), counted(len(settings.trunks), "trunk")
     config_is_ok = ok("config", f"node {settings.node.id}, {pools}, {trunks}")
-    return [config_is_ok, *say_once(run_checks(_all_checks(settings)))]
+    changed = check_changed() if config is None else []
+    return [config_is_ok, *changed, *say_once(run_checks(_all_checks(settings)))]
 
 
 def say_once(found: list[Finding]) -> list[Finding]:

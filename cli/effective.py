@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from routing.store import Store
 
+START = "start handoff (`systemctl start handoff`, or `handoff up`)"
+"""What the mend begins with of what is bad only because, or as if, handoff did not run."""
 BEGIN = (
     f"copy the example (cp deploy/handoff.toml {DEFAULT_PATH}), write your agents into [[pools]], "
     "and start `handoff up`; or give --config FILE"
@@ -37,7 +39,7 @@ def effective_settings(config: str | None, environ: Mapping[str, str] = os.envir
     if config is None:
         if running is not None:
             return running
-        if not environ.get("HANDOFF_CONFIG") and not Path(DEFAULT_PATH).exists():
+        if nothing_to_read(environ):
             text = f"no handoff runs on this machine ({name_missing(environ)}), and there is no {DEFAULT_PATH} here"
             raise Failed(f"{text}: {BEGIN}", Exit.USAGE)
     settings = load_settings(Path(config) if config is not None else None, environ)
@@ -69,9 +71,24 @@ def running_settings(environ: Mapping[str, str] = os.environ) -> Settings | None
     return make_settings(data, str(path))
 
 
+def changed_file(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Give the file of HANDOFF_CONFIG if it was changed after the running handoff had read it."""
+    named = Path(environ.get("HANDOFF_CONFIG") or os.devnull)
+    try:
+        return named if named.stat().st_mtime > settings_file(environ).stat().st_mtime else None
+    except OSError:
+        return None  # nothing runs, or the file is gone: others tell
+
+
+def nothing_to_read(environ: Mapping[str, str]) -> bool:
+    """Say whether no file is named and there is no usual one; in a folder that is closed to us there is none."""
+    return not environ.get("HANDOFF_CONFIG") and not os.path.exists(DEFAULT_PATH)  # noqa: PTH110 - Path.exists raises
+
+
 def name_missing(environ: Mapping[str, str]) -> str:
     """Say which file would tell of a running handoff, and to whom else one may belong."""
-    elsewhere = "; one that root runs is found with sudo, or with HANDOFF_RUN_DIR" if os.getuid() else ""
+    told = environ.get("HANDOFF_RUN_DIR") or not os.getuid()
+    elsewhere = "" if told else "; one that root runs is found with sudo, or with HANDOFF_RUN_DIR"
     return f"there is no {settings_file(environ)}{elsewhere}"
 
 
@@ -79,7 +96,7 @@ def connect(settings: Settings) -> Store:
     """Open the store of these settings; raises Failed when they name no Redis, or none that can be used."""
     if settings.redis.url is None:
         text = "no Redis is known: the configuration has no redis.url, and no handoff runs on this machine"
-        raise Failed(f"{text} ({name_missing(os.environ)}): start `handoff up`", Exit.REDIS_AWAY)
+        raise Failed(f"{text} ({name_missing(os.environ)}): {START}", Exit.REDIS_AWAY)
     try:
         return open_store(settings.redis.url, deadline=max(settings.redis.deadline, PATIENCE))
     except (ValueError, OSError) as error:

@@ -41,8 +41,10 @@ def find_port_problem(where: str, transport: str, address: str, port: int) -> Pr
         _bound(transport, address, port).close()
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            holders = ", ".join(_holders(transport, port)) or "another program"
-            return Problem(where, f"{place} is taken by {holders}", "stop that, or use another port")
+            holders = ", ".join(_holders(transport, port))
+            named = "" if holders else f" (`ss -lntup sport = :{port}` names it to root)"
+            taken = f"{place} is taken by {holders or 'another program'}"
+            return Problem(where, taken, f"stop that{named}, or use another port")
         if error.errno == errno.EADDRNOTAVAIL:
             return Problem(where, f"{address} is no address of this machine", "see `ip address` for those it has")
         if error.errno == errno.EACCES:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.target_logins import restored
@@ -13,15 +15,15 @@ from routing.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
-    from pathlib import Path
 
+STDIN = Path("-")
 SHAPE = 'write a list of targets, or {"targets": [...]}'
 
 
 def read_targets(
     file: Path, defaults: Mapping[str, Any], existing: Container[str], stored: Mapping[str, Target]
 ) -> list[Target]:
-    """Read the targets of a JSON or TOML file (by its name, .toml is TOML); raises TargetError.
+    """Read the targets of a JSON or TOML file (by its name, .toml is TOML; "-" is JSON from stdin); raises TargetError.
 
     What an entry does not say is taken from `defaults`; a name in `existing` is a problem. A secret that is not shown
     is that of the target in `stored`.
@@ -63,7 +65,8 @@ def _entries(file: Path) -> list[Any]:
 
 def _parse(file: Path) -> Any:
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        data = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise _unusable(file, f"it cannot be read ({error.strerror})", "check its name and its access rights") from None
     except UnicodeDecodeError as error:

@@ -155,7 +155,8 @@ def remove_target(config: str | None, as_json: bool, name: str) -> None:
 def import_targets(config: str | None, as_json: bool, file: Path, replace: bool) -> None:
     """Add all targets of FILE, or none when one of them cannot be used.
 
-    FILE is TOML with [[targets]], or JSON as `handoff targets export` writes it.
+    FILE is TOML with [[targets]], or JSON as `handoff targets export` writes it;
+    - reads JSON from stdin.
     """
     settings = effective_settings(config)
     with connect(settings) as store:

@@ -10,13 +10,12 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import click
 
 from cli.drain import drain, notify
-from cli.effective import BEGIN
+from cli.effective import BEGIN, nothing_to_read
 from cli.folders import state_dir as usual_state_dir
 from cli.log_lines import json_line
 from cli.output import PATH, Exit, counted, time_of_day
@@ -25,6 +24,9 @@ from cli.preflight import UnfitError
 from cli.probes import count_calls
 from cli.stack import Stack, StackError
 from routing.settings import DEFAULT_PATH, Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WIDTH = len("rtpengine")
 KEPT_LINES = 10_000
@@ -173,7 +175,7 @@ def _warn(stack: Stack) -> str:
 
 def _settings(config: Path | None) -> Settings:
     """Read the configuration, or end with all that is wrong with it."""
-    if config is None and not os.environ.get("HANDOFF_CONFIG") and not Path(DEFAULT_PATH).exists():
+    if config is None and nothing_to_read(os.environ):
         click.echo(f"Error: there is no {DEFAULT_PATH} here: {BEGIN}", err=True)
         sys.exit(Exit.USAGE)
     try:

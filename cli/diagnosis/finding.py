@@ -16,8 +16,6 @@ class Status(StrEnum):
 
 STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold red"}
 """How a status is shown on a terminal."""
-START = "start `handoff up`"
-"""What the mend of a finding begins with that is bad only because, or as if, handoff did not run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.diagnosis.finding import START, Finding, Status, failed, ok, warning
+from cli.diagnosis.finding import Finding, Status, failed, ok, warning
 from cli.diagnosis.options import NoAnswer, send_options
+from cli.effective import START
 from cli.ports import BELOW_WEBSOCKET, split_listen
 from cli.probes import WILDCARDS
 from routing.texts import split_host_port
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 NG_DEADLINE = 1.0
 HTTP_DEADLINE = 4.0
+EXPORTER_TRIES, EXPORTER_PAUSE = 10, 0.2
 PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
@@ -86,6 +90,7 @@ def check_metrics(settings: Settings) -> list[Finding]:
     bare = host.strip("[]")
     connection = http.client.HTTPConnection(WILDCARDS.get(bare, bare), port, timeout=HTTP_DEADLINE)
     try:
+        _connect(connection)
         connection.request("GET", "/metrics")
         reply = connection.getresponse()
         ours = b"handoff_build_info" in reply.read(10_000_000)
@@ -98,3 +103,12 @@ def check_metrics(settings: Settings) -> list[Finding]:
         mend = "see which program listens there, or give metrics.listen another port"
         return [failed(part, f"what answers there is not our exporter (status {reply.status})", mend)]
     return [ok(part, "answers")]
+
+
+def _connect(connection: http.client.HTTPConnection) -> None:
+    """Try again where nobody listens: the exporter is the last to start, and `up` is ready before it is."""
+    for _ in range(EXPORTER_TRIES):
+        with contextlib.suppress(ConnectionRefusedError):
+            return connection.connect()
+        time.sleep(EXPORTER_PAUSE)
+    return connection.connect()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.daemons import find_program
-from cli.diagnosis.finding import START, Finding, failed, ok, warning
+from cli.diagnosis.finding import Finding, failed, ok, warning
+from cli.effective import START
 from cli.preflight import INSTALL
 from cli.speech.engine import CommandEngine, SpeechError
 from cli.speech.sound_file import duration

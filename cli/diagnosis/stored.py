@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from cli.diagnosis.finding import START, Finding, failed, ok, warning
+from cli.diagnosis.finding import Finding, failed, ok, warning
 from cli.diagnosis.machine import check_descriptors
 from cli.diagnosis.secrets import check_secrets
-from cli.effective import PATIENCE, connect
+from cli.effective import PATIENCE, START, connect
 from cli.output import Failed, seconds
 from cli.target_probes import check_probes, read_probes
 from cli.target_rests import check_resting, read_resting

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from cli.diagnosis.finding import START, Finding, failed, ok, warning
-from cli.effective import connect
+from cli.diagnosis.finding import Finding, failed, ok, warning
+from cli.effective import START, connect
 from cli.output import Failed
 from cli.probes import sip_answers
 from cli.traces.asking import ask_sidecars

@@ -57,6 +57,12 @@ def test_rtpengine_gets_its_ports_and_timeouts() -> None:
     assert not any("dtmf" in word for word in command)
 
 
+def test_what_an_operator_can_do_nothing_about_is_left_out_of_the_log_of_rtpengine() -> None:
+    pick = rtpengine(settings(), "127.0.0.1:2223").pick
+    assert pick("Warning: using insecure memory!") == ""
+    assert pick("ERR: Ran out of ports") == "ERR: Ran out of ports"
+
+
 def test_rtpengine_is_told_where_to_log_keys() -> None:
     command = rtpengine(settings(rtpengine={"dtmf_listen": "127.0.0.1:2224"}), "127.0.0.1:2223").command
     assert "--dtmf-log-dest=127.0.0.1:2224" in command

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from cli.diagnosis import machine
-from cli.diagnosis.finding import START, failed, ok
+from cli.diagnosis.config import check_changed
+from cli.diagnosis.finding import failed, ok
 from cli.diagnosis.options import NoAnswer, send_options
 from cli.diagnosis.peers import check_agent, check_listening, check_media_node, check_metrics
 from cli.doctor import check_pool, run_checks, say_once
+from cli.effective import START
 from cli.exporter import serve
 from cli.gauges import StoredGauges
 from cli.ports import free_port
@@ -105,11 +108,36 @@ def test_without_any_configuration_it_says_what_to_start(operator: Operator) -> 
     assert "-> copy the example (cp deploy/handoff.toml handoff.toml)" in result.stdout
 
 
+def test_a_configuration_that_was_changed_after_the_start_is_told_with_what_is_wrong_in_it(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = operator.folder / "handoff.toml"
+    file.write_text('[[pools]]\nname = "a"\nnumbers = ["*"]\nagents = [{uri = "sip:a@127.0.0.1"}]\n')
+    assert check_changed() == []  # not named: it may be anybody's
+    monkeypatch.setenv("HANDOFF_CONFIG", str(file))
+    started = (operator.folder / "settings.json").stat().st_mtime
+    os.utime(file, (started, started - 1))
+    assert check_changed() == []
+    os.utime(file, (started, started + 1))
+    (changed,) = check_changed()
+    assert (changed.part, changed.status) == ("config file", "warning")
+    assert "`systemctl restart handoff`" in changed.mend
+    assert "config file" in operator.types("doctor").stdout
+    file.write_text("[trace]\nmod = 1\n")
+    os.utime(file, (started, started + 1))
+    found = check_changed()
+    assert statuses(found) == {"config trace.mod": "failed", "config pools": "failed"}
+    assert all("would not start with it" in finding.what for finding in found)
+
+
 def test_that_no_up_runs_is_said_once_and_to_whom_one_may_belong(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listen = [f"udp:127.0.0.1:{free_port()}", f"tcp:127.0.0.1:{free_port('tcp')}"]
     (operator.folder / "settings.json").unlink()
+    monkeypatch.delenv("HANDOFF_RUN_DIR")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(operator.folder))
+    monkeypatch.setenv("HANDOFF_SETTINGS", str(operator.folder / "settings.json"))
     (operator.folder / "own.toml").write_text(
         f'sip.listen = {json.dumps(listen)}\nmetrics.listen = "127.0.0.1:{free_port("tcp")}"\n'
         f'[[pools]]\nname = "a"\nnumbers = ["*"]\nagents = [{{uri = "sip:a@127.0.0.1:{free_port()}"}}]\n'
@@ -237,6 +265,15 @@ def test_the_exporter_is_ok_when_it_answers_and_failed_otherwise() -> None:
     assert check_metrics(given)[0].status == "failed"
     with exporting(port):
         assert check_metrics(given)[0].status == "ok"
+
+
+def test_an_exporter_that_still_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the last to start, after handoff has said that it is ready."""
+    port = free_port("tcp")
+    with ExitStack() as later:
+        monkeypatch.setattr("cli.diagnosis.peers.time.sleep", lambda _: later.enter_context(exporting(port)))
+        (finding,) = check_metrics(settings(metrics={"listen": f"127.0.0.1:{port}"}))
+    assert finding.status == "ok"
 
 
 def test_something_else_at_the_place_of_the_exporter_is_failed() -> None:

@@ -36,6 +36,16 @@ def test_a_taken_port_is_told_with_the_process_that_has_it(transport: str) -> No
     assert f"(process {os.getpid()}); stop that, or use another port" in problem
 
 
+def test_of_a_process_that_we_may_not_see_it_is_told_how_root_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.ports._holders", lambda *_: [])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        problem = str(find_port_problem("sip.listen[0]", "udp", "127.0.0.1", port))
+    assert "is taken by another program; stop that" in problem
+    assert f"`ss -lntup sport = :{port}` names it to root" in problem
+
+
 def test_an_address_of_another_machine_is_a_problem() -> None:
     problem = find_port_problem("rtpengine.interface", "udp", "192.0.2.1", 0)
     assert str(problem).startswith("rtpengine.interface: 192.0.2.1 is no address of this machine; ")
