@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import httpx
@@ -33,8 +34,10 @@ async def post(url: str, headers: Mapping[str, str], body: str, timeout: float, 
         return f"no URL that leads anywhere ({error})"
 
 
-def _first_cause(error: BaseException) -> BaseException:
+def _first_cause(error: BaseException) -> str:
     """Find what the layers below said, which is more than `All connection attempts failed`."""
     while earlier := error.__cause__ or error.__context__:
         error = earlier
-    return error
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)  # asyncio's own words say only where
+    return str(error)

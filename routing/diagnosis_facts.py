@@ -79,6 +79,11 @@ class Facts:
         return self.attempt.uri if self.attempt else self.transfer.target
 
     @property
+    def name(self) -> str:
+        """The target's name for commands; NAME where it was a mere URI."""
+        return "NAME" if ":" in self.transfer.target else self.transfer.target
+
+    @property
     def host(self) -> str:
         """Its host."""
         return host_of(self.uri)

@@ -151,8 +151,8 @@ def login(facts: Facts) -> Diagnosis | None:
         return Diagnosis(
             Fault.NO_LOGIN,
             f"{facts.uri} wants a login, and there is none for it that can be used",
-            "give one: handoff targets set NAME --user USER --secret-prompt; with a login there, the log of the node "
-            "says why its challenge cannot be answered",
+            f"give one: handoff targets set {facts.name} --user USER --secret-prompt; with a login there, the log of "
+            "the node says why its challenge cannot be answered",
         )
     if facts.attempt.challenged >= MOST_ANSWERS:
         return Diagnosis(
@@ -163,7 +163,7 @@ def login(facts: Facts) -> Diagnosis | None:
     return Diagnosis(
         Fault.WRONG_LOGIN,
         f"{facts.uri} does not take the login that it got",
-        "correct user and password: handoff targets set NAME --user USER --secret-prompt",
+        f"correct user and password: handoff targets set {facts.name} --user USER --secret-prompt",
     )
 
 

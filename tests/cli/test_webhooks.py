@@ -164,7 +164,7 @@ def test_a_receiver_that_comes_late_gets_everything(operator: Operator) -> None:
         log(operator, "t1", "t2")
         until(lambda: len(operator.reads("webhooks")["tried"]) == 2)
         tried = operator.reads("webhooks")["tried"]
-        assert all("Connect call failed ('127.0.0.1'" in post["error"] for post in tried)
+        assert {post["error"] for post in tried} == {"no answer (Connection refused)"}
         with receiver:
             assert sorted(ids(receiver, 2)) == ["t1", "t2"]
 
