@@ -63,7 +63,7 @@ def test_each_configuration_can_be_used(text: str) -> None:
 @pytest.mark.parametrize("line", sorted(set(commands())))
 def test_each_command_parses(line: str) -> None:
     words = [word for word in shlex.split(line, comments=True)[1:] if word != "..."]
-    words = words[: words.index(">")] if ">" in words else words
+    words = words[: next((at for at, word in enumerate(words) if word in "<>"), None)]
     command: click.Command = handoff
     context = click.Context(command, info_name="handoff")
     while words and isinstance(command, click.Group) and not words[0].startswith("-"):
