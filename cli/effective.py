@@ -73,9 +73,10 @@ def running_settings(environ: Mapping[str, str] = os.environ) -> Settings | None
 
 def changed_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     """Give the file of HANDOFF_CONFIG if it was changed after the running handoff had read it."""
-    named = Path(environ.get("HANDOFF_CONFIG") or os.devnull)
+    if not (named := environ.get("HANDOFF_CONFIG")):
+        return None  # a file in this folder may be anybody's
     try:
-        return named if named.stat().st_mtime > settings_file(environ).stat().st_mtime else None
+        return Path(named) if Path(named).stat().st_mtime > settings_file(environ).stat().st_mtime else None
     except OSError:
         return None  # nothing runs, or the file is gone: others tell
 

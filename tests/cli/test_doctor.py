@@ -128,6 +128,8 @@ def test_a_configuration_that_was_changed_after_the_start_is_told_with_what_is_w
     found = check_changed()
     assert statuses(found) == {"config trace.mod": "failed", "config pools": "failed"}
     assert all("would not start with it" in finding.what for finding in found)
+    (operator.folder / "settings.json").unlink()
+    assert check_changed() == []
 
 
 def test_that_no_up_runs_is_said_once_and_to_whom_one_may_belong(
