@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from routing.outcomes import Outcome
 from tests.stack.sipp import Sipp, free_port
 from tests.stack.system import System
 from tests.stack.talk import TARGET, Talk
@@ -132,9 +133,12 @@ def recorded(case: Case, monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[
             call_id = talk.record.id
             case.play(talk)
             talk.nothing_left()
-            system.wait_until(lambda: "200 OK (BYE)" in trace(call_id).stdout)
+            found = outcomes(system)
+            # Caller and person, or agent, hang up; an agent whose caller was taken over does so by itself before.
+            byes = 3 if found[0][0] is Outcome.CONNECTED else 2
+            system.wait_until(lambda: trace(call_id).stdout.count("200 OK (BYE)") == byes)
             assert trace(call_id, "--sipp", str(folder)).exit_code == 0
-            return outcomes(system)
+            return found
 
 
 def outcomes(system: System) -> list[tuple[Any, ...]]:
