@@ -14,7 +14,7 @@ from tests.stack.ua import Ua
 
 STAGES = ["transfer.requested", "transfer.ringing", "transfer.answered", "transfer.connected"]
 BUDGET = 12
-TIMER = ("tick", "beat", "due")
+TIMER = ("tick", "beat", "due", "failing")
 
 
 def requests(system: System) -> float:
