@@ -159,6 +159,8 @@ Uri = Annotated[str, AfterValidator(check_endpoint)]
 AgentUri = Annotated[str, AfterValidator(check_agent)]
 TrunkUri = Annotated[str, AfterValidator(check_trunk)]
 Origin = Annotated[str, AfterValidator(check_origin)]
+WebhookEvent = Literal["requested", "ringing", "answered", "connected", "failed"]
+"""The stages of a transfer under way, and how one finishes."""
 WebhookUrl = Annotated[str, AfterValidator(check_webhook)]
 Listen = Annotated[str, AfterValidator(check_listen)]
 Network = Annotated[str, AfterValidator(check_network)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,6 +34,7 @@ from routing.settings_fields import (
     TimeZone,
     TrunkUri,
     Voice,
+    WebhookEvent,
     WebhookUrl,
 )
 from routing.settings_lookup import dial_checker, normal_host, pool_finder, trunk_finder
@@ -302,8 +303,8 @@ class Webhooks(Section):
     secret: Reference | None = Field(
         None, description='Where the secret is that the posts are signed with: "env:NAME" or "file:/path".'
     )
-    events: tuple[Literal["requested", "ringing", "answered", "connected", "failed"], ...] = Field(
-        ("requested", "ringing", "answered", "connected", "failed"),
+    events: tuple[WebhookEvent, ...] = Field(
+        get_args(WebhookEvent),
         min_length=1,
         description="What is told of a transfer: the stages of one under way, and how it finished.",
     )

@@ -110,5 +110,5 @@ def _connect(connection: http.client.HTTPConnection) -> None:
     for _ in range(EXPORTER_TRIES):
         with contextlib.suppress(ConnectionRefusedError):
             return connection.connect()
-        time.sleep(EXPORTER_PAUSE)
+        time.sleep(EXPORTER_PAUSE)  # a port tells nobody that somebody listens now
     return connection.connect()

@@ -58,7 +58,7 @@ def _check_copies(settings: Settings, store: Store) -> Finding:
         now = _count(store, settings)
         if isinstance(now, int) and now > before:
             return ok(PART, f"SIP messages come to the sidecar at {settings.trace.listen}: {now} so far")
-        time.sleep(PAUSE)
+        time.sleep(PAUSE)  # the sidecar tells what it has seen only when it is asked
     mend = (
         "restart handoff, so that Kamailio and the sidecar have the same trace.listen; see whether a firewall drops UDP"
     )
