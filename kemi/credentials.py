@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ from routing.store import StoreError
 from routing.targets import Target, TargetError
 from routing.texts import BadValue
 from routing.uris import host_of, on_trunk
-from routing.values import parse_sip_uri
 
 if TYPE_CHECKING:
     from routing.digest import Field
@@ -105,8 +103,7 @@ class CredentialFinder:
             mend = f"give them with `handoff targets set {target} --user NAME --secret-prompt`"
             KSR.warn(f"target={target} endpoint={uri} asks for credentials, and there are none; {mend}\n")
             return None
-        user = endpoint.user or urllib.parse.unquote(parse_sip_uri(dialled).user or "")
-        return Credentials(user, find_value(endpoint.secret, self._key))
+        return Credentials(endpoint.login_at(dialled), find_value(endpoint.secret, self._key))
 
     def _dialled(self, uri: str) -> str:
         """Give what was dialled for an endpoint: a tel: URI goes to a trunk."""

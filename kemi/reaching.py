@@ -28,8 +28,7 @@ def phones_of(settings: Settings, store: Store, place: Destination, now: float) 
     if user is None:
         return [place]
     known, entries = store.reach(user)
-    secure = place.uri.lower().startswith("sips:")
-    phones = [each for each in read_contacts(entries, now) if not secure or each.transport in {"tls", "wss"}]
+    phones = [each for each in read_contacts(entries, now) if each.suits(place.uri)]
     if not known or not phones:
         return [place.model_copy(update={"refusal": AWAY if known else UNKNOWN})]
     reached = [Registered(user=place.uri, hop=phone.hop or phone.uri) for phone in phones]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -27,6 +28,7 @@ from routing.settings_fields import RingTimeout, Uri
 from routing.speech import check_speech, fold
 from routing.texts import BadValue, check_header_name, check_header_value, check_name, check_text, nearest, shown
 from routing.transfer_record import Delivery, Hold, Method, Srtp
+from routing.values import parse_sip_uri
 
 
 class Strategy(StrEnum):
@@ -178,6 +180,10 @@ class Endpoint(BaseModel):
         if self.user is not None and self.secret is None:
             raise BadValue("it has a user without a secret", mend="give a secret, or leave out the user")
         return self
+
+    def login_at(self, dialled: str) -> str:
+        """Give the name to log in with: its own, else that of the URI which is `dialled` for it."""
+        return self.user or urllib.parse.unquote(parse_sip_uri(dialled).user or "")
 
     @model_serializer(mode="wrap")
     def _without_blanks(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -86,6 +86,10 @@ class Contact(BaseModel):
         named = transport_of(self.hop or self.uri) or "udp"
         return "wss" if named == "ws" and self.secure else named
 
+    def suits(self, uri: str) -> bool:
+        """Whether it may be called by a URI of its user: sips: asks for TLS (RFC 5630 section 3.1)."""
+        return not uri.lower().startswith("sips:") or self.transport in {"tls", "wss"}
+
 
 def read_contacts(entries: Iterable[bytes], now: float) -> list[Contact]:
     """Read what the store has of a user's phones, the ones liked best first; those whose time is over are left out.

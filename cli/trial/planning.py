@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from routing.secret_sources import find_value
 from routing.texts import BadValue
 from routing.uris import on_trunk
 from routing.users import user_of
-from routing.values import parse_sip_uri
 
 if TYPE_CHECKING:
     import threading
@@ -78,5 +76,4 @@ def _identity(settings: Settings, target: Target, endpoint: Endpoint, uri: str) 
             secret = find_value(endpoint.secret, settings.security.key)
         except BadValue as error:
             trouble = str(error)
-    user = endpoint.user or urllib.parse.unquote(parse_sip_uri(uri).user or "")
-    return Identity(sender, user, secret, trouble, settings.sip.user_agent, target.headers)
+    return Identity(sender, endpoint.login_at(uri), secret, trouble, settings.sip.user_agent, target.headers)

@@ -34,9 +34,8 @@ def look_up(settings: Settings, store: Store, uri: str, user: str) -> Callable[[
     if not known:
         mend = f"correct the endpoint, or add the user: handoff users add {user}"
         return _ended(uri, f"there is no user {user}", mend)
-    secure = uri.lower().startswith("sips:")
     registered = read_contacts(entries, time.time())
-    phones = [phone for phone in registered if not secure or phone.transport in {"tls", "wss"}]
+    phones = [phone for phone in registered if phone.suits(uri)]
     if registered and not phones:
         mend = "let a phone register by tls or wss, or write the endpoint as sip:"
         return _ended(uri, f"no phone of {user} is registered over TLS, which sips: asks for", mend)
